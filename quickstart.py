@@ -80,7 +80,8 @@ TOKEN_FILE = HERE / "token.json"
 WORKING_NAME = f"{FOLDER_NAME} (uploading)"  # until the folder is complete
 LINK = "https://drive.google.com/drive/folders/"
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 64.0  # seconds between two tries: doubling, less a random part
+FIRST_WAIT = 1.0  # seconds at most to the second try; then twice that, and so on,
+LONGEST_WAIT = 64.0  # up to this
 PATIENCE = 300.0  # seconds of trying without success before the run is given up
 COPY_PATIENCE = 30.0  # likewise for copies on the server: those can be uploaded instead
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
@@ -191,7 +192,7 @@ class LocalFile:
         self.stat = self.path.stat()
         self.size = self.stat.st_size
         if not self.path.is_file():
-            raise ValueError(f"'{self.path}' is a folder or a device, not a file")
+            raise ValueError(f"{str(self.path)!r} is a folder or a device, not a file")
         self.path.open("rb").close()
 
     def metadata(self, folder_id: str) -> Item:
@@ -374,7 +375,7 @@ class FileContent(MediaFileUpload):
         data = super().getbytes(begin, length)
         if len(data) < length:
             self.file.confirm({})
-        if begin + length > self.hashed:
+        if begin + length > self.hashed or not length:
             self.digest.update(memoryview(data)[self.hashed - begin :])
             self.hashed, self.moved = begin + length, time.monotonic()
             self.file.md5 = self.digest.hexdigest()
@@ -559,17 +560,20 @@ class Drive:
                 raise
             return self.files.get(fileId=file_id, **ANSWER).execute()
 
-    def create_folder(self, files: list[LocalFile]) -> str:
-        """Make the folder under its working name; give its id, and each file the one to have."""
+    def reserve_ids(self, files: list[LocalFile]) -> str:
+        """Give each file the id that it will have in Drive; return the one for the folder."""
         ids: list[str] = []
         while len(ids) <= len(files):
             count = min(len(files) + 1 - len(ids), 1000)
             ids += self.files.generateIds(count=count, fields="ids").execute()["ids"]
         for file in files:
             file.id = ids.pop()
-        body: Item = {"id": ids[0], "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
-        self.make(self.files.create(body=body | {"parents": [PARENT_FOLDER_ID]}, **ANSWER), ids[0])
         return ids[0]
+
+    def create_folder(self, folder_id: str) -> None:
+        body: Item = {"id": folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
+        request = self.files.create(body=body | {"parents": [PARENT_FOLDER_ID]}, **ANSWER)
+        self.make(request, folder_id)
 
     def copy(self, sources: dict[LocalFile, str], folder_id: str) -> list[LocalFile]:
         """Have Drive copy what it holds; the files that it did copy."""
@@ -676,9 +680,12 @@ def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:
         preview(files, unchanged, old)
         return
     report.step = "Making the folder"
-    folder_id = drive.create_folder(files)
-    report.standing = f'"{FOLDER_NAME}" is as it was. The next run goes on from "{WORKING_NAME}".'
+    folder_id = drive.reserve_ids(files)
     try:
+        drive.create_folder(folder_id)
+        report.standing = (
+            f'"{FOLDER_NAME}" is as it was. The next run goes on from "{WORKING_NAME}".'
+        )
         report.step = "Copying"
         copied = drive.copy(unchanged, folder_id)
         for file in copied:
@@ -749,7 +756,10 @@ def main(arguments: list[str] | None = None) -> int:
         text, status = f"Google's answer makes no sense ({error!r}).", 1
     except Exception as error:
         text, status = explain(error), 1
-    report.say(f"{report.step}: {text}\n{report.standing}")
+    if status == 2:
+        report.say(f"{text}\nNothing was sent.")
+    else:
+        report.say(f"{report.step}: {text}\n{report.standing}")
     return status
 
 

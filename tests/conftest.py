@@ -1,0 +1,26 @@
+"""The fixtures of all tests: a fresh fake of Google's servers, a user's folder that it serves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_google import FakeGoogle
+from workdir import Workdir
+
+
+@pytest.fixture
+def google() -> Iterator[FakeGoogle]:
+    """A fake of its own for the test, which accounts for all that happened to it at the end."""
+    with FakeGoogle() as fake:
+        yield fake
+    assert fake.unused_faults() == [], "faults that were asked for and never happened"
+    assert fake.strangers == [], "hosts that are not Google's were called"
+    assert fake.unknown == [], "addresses that Google does not have were called"
+    fake.drive.consistency_check()
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, google: FakeGoogle) -> Workdir:
+    path = tmp_path / "a user's folder"
+    path.mkdir()
+    return Workdir(path, google)

@@ -1,0 +1,252 @@
+"""Who may do what: users, OAuth clients, codes, tokens, service accounts. No HTTP here."""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
+TOKEN_URI = "https://oauth2.googleapis.com/token"
+CERTS_URI = "https://www.googleapis.com/oauth2/v1/certs"
+PROJECT = "fake-project"
+DRIVE = "https://www.googleapis.com/auth/drive"
+DRIVE_FILE = "https://www.googleapis.com/auth/drive.file"
+LIFETIME = 3599  # seconds that an access token lives
+
+
+class OAuthError(Exception):
+    """Raised with the error code that the token endpoint answers."""
+
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(code)
+        self.code = code
+        self.description = description
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one consent, or one service account's key, permits."""
+
+    user: str
+    client_id: str
+    scopes: frozenset[str]
+    has_storage: bool = True  # a service account has none of its own
+
+
+@dataclass
+class Access:
+    grant: Grant
+    expires: float  # by time.time()
+    revoked: bool = False
+
+
+@dataclass
+class Code:
+    """An authorization code, with what it has to be redeemed with."""
+
+    grant: Grant
+    redirect_uri: str
+    challenge: str
+
+
+@dataclass
+class ServiceAccount:
+    email: str
+    key: rsa.RSAPrivateKey
+    delegated: frozenset[str] = field(default_factory=frozenset)
+
+
+class Accounts:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.clients: dict[str, str] = {}  # secrets by client id
+        self.codes: dict[str, Code] = {}
+        self.refresh_tokens: dict[str, Grant] = {}
+        self.access_tokens: dict[str, Access] = {}
+        self.service_accounts: dict[str, ServiceAccount] = {}
+        self.secrets: list[str] = []  # all that must never be shown
+
+    def secret(self, prefix: str, length: int = 32) -> str:
+        text = prefix + secrets.token_urlsafe(length)
+        self.secrets.append(text)
+        return text
+
+    # -- Clients -----------------------------------------------------------------------------------
+
+    def add_client(self) -> dict[str, Any]:
+        """A desktop client, as the console's download describes it."""
+        client_id = f"{secrets.randbelow(10**12):012d}-{secrets.token_hex(16)}"
+        client_id += ".apps.googleusercontent.com"
+        self.clients[client_id] = self.secret("GOCSPX-", 21)
+        return self.describe(client_id)
+
+    def describe(self, client_id: str) -> dict[str, Any]:
+        return {
+            "installed": {
+                "client_id": client_id,
+                "project_id": PROJECT,
+                "auth_uri": AUTH_URI,
+                "token_uri": TOKEN_URI,
+                "auth_provider_x509_cert_url": CERTS_URI,
+                "client_secret": self.clients[client_id],
+                "redirect_uris": ["http://localhost"],
+            }
+        }
+
+    def check_client(self, client_id: str, secret: str) -> None:
+        if client_id not in self.clients:
+            raise OAuthError("invalid_client", "The OAuth client was not found.", 401)
+        if not secret:
+            raise OAuthError("invalid_request", "client_secret is missing.")
+        if not hmac.compare_digest(self.clients[client_id].encode(), secret.encode()):
+            raise OAuthError("invalid_client", "Unauthorized", 401)
+
+    # -- Tokens ------------------------------------------------------------------------------------
+
+    def new_access(self, grant: Grant, seconds: float = LIFETIME) -> str:
+        token = self.secret("ya29.")
+        self.access_tokens[token] = Access(grant, time.time() + seconds)
+        return token
+
+    def new_refresh(self, grant: Grant) -> str:
+        token = self.secret("1//")
+        self.refresh_tokens[token] = grant
+        return token
+
+    def grant_of(self, token: str | None) -> Grant | None:
+        """What an access token permits, if it is good."""
+        access = self.access_tokens.get(token or "")
+        good = access and not access.revoked and access.expires > time.time()
+        return access.grant if access and good else None
+
+    def token_file(self, grant: Grant, seconds: float) -> dict[str, Any]:
+        """A fresh pair of tokens, in the form in which google-auth saves them."""
+        expiry = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=seconds)
+        return {
+            "token": self.new_access(grant, seconds),
+            "refresh_token": self.new_refresh(grant),
+            "token_uri": TOKEN_URI,
+            "client_id": grant.client_id,
+            "client_secret": self.clients[grant.client_id],
+            "scopes": sorted(grant.scopes),
+            "universe_domain": "googleapis.com",
+            "account": "",
+            "expiry": expiry.isoformat() + "Z",
+        }
+
+    def revoke(self, token: str, access_too: bool) -> bool:
+        """Honour a token no longer; whether it was one."""
+        with self.lock:
+            grant = self.refresh_tokens.pop(token, None)
+            held = self.access_tokens.get(token)
+            grant = grant or (held.grant if held else None)
+            for access in self.access_tokens.values() if access_too else ():
+                access.revoked = access.revoked or access.grant is grant
+            return grant is not None
+
+    # -- Ways to a token ---------------------------------------------------------------------------
+
+    def new_code(self, grant: Grant, redirect_uri: str, challenge: str) -> str:
+        code = self.secret("4/0A")
+        self.codes[code] = Code(grant, redirect_uri, challenge)
+        return code
+
+    def redeem(self, code: str, client_id: str, redirect_uri: str, verifier: str) -> Grant:
+        """The grant of a code, which works once. https://www.rfc-editor.org/rfc/rfc7636#section-4.6"""
+        with self.lock:
+            found = self.codes.pop(code, None)
+        if not found or found.grant.client_id != client_id:
+            raise OAuthError("invalid_grant", "Malformed auth code.")
+        if found.redirect_uri != redirect_uri:
+            raise OAuthError("invalid_grant", "The redirect_uri is not that of the code.")
+        digest = hashlib.sha256(verifier.encode()).digest()
+        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != found.challenge:
+            raise OAuthError("invalid_grant", "Invalid code verifier.")
+        return found.grant
+
+    def refresh(self, token: str, client_id: str, scope: str) -> Grant:
+        grant = self.refresh_tokens.get(token)
+        if not grant or grant.client_id != client_id:
+            raise OAuthError("invalid_grant", "Token has been expired or revoked.")
+        if not grant.scopes.issuperset(scope.split()):
+            raise OAuthError("invalid_scope", "Some requested scopes were invalid.")
+        return grant
+
+    def add_service_account(self, delegated: list[str]) -> dict[str, Any]:
+        """A service account with a new key, as the console's download describes it."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        email = f"robot-{secrets.token_hex(4)}@{PROJECT}.iam.gserviceaccount.com"
+        self.service_accounts[email] = ServiceAccount(email, key, frozenset(delegated))
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode()
+        self.secrets.append(pem.splitlines()[1])  # a line is enough to know it by
+        return {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "private_key_id": secrets.token_hex(20),
+            "private_key": pem,
+            "client_email": email,
+            "client_id": str(secrets.randbelow(10**21)),
+            "auth_uri": AUTH_URI,
+            "token_uri": TOKEN_URI,
+            "auth_provider_x509_cert_url": CERTS_URI,
+            "client_x509_cert_url": f"{CERTS_URI}/{email}",
+            "universe_domain": "googleapis.com",
+        }
+
+    def assert_identity(self, assertion: str) -> Grant:
+        """The grant of a signed assertion.
+
+        https://developers.google.com/identity/protocols/oauth2/service-account
+        """
+        account, claims = self._verified(assertion)
+        now = time.time()
+        if claims.get("aud") != TOKEN_URI:
+            raise OAuthError("invalid_grant", "Invalid JWT: not for this audience.")
+        issued, expires = float(claims.get("iat", 0)), float(claims.get("exp", 0))
+        if not (issued <= now + 60 and now < expires <= issued + 3600):
+            raise OAuthError("invalid_grant", "Invalid JWT: Token must be a short-lived token.")
+        if not claims.get("scope"):
+            raise OAuthError("invalid_scope", "Empty or missing scope not allowed.")
+        user = claims.get("sub", account.email)
+        if user not in {account.email, *account.delegated}:
+            raise OAuthError(
+                "unauthorized_client",
+                "Client is unauthorized to retrieve access tokens using this method, or client "
+                "not authorized for any of the scopes requested.",
+                401,
+            )
+        scopes = frozenset(claims["scope"].split())
+        return Grant(user, account.email, scopes, has_storage=user != account.email)
+
+    def _verified(self, assertion: str) -> tuple[ServiceAccount, dict[str, Any]]:
+        try:
+            signed, _, signature = assertion.rpartition(".")
+            header, claims = (json.loads(_decoded(part)) for part in signed.split("."))
+            account = self.service_accounts[claims["iss"]]
+            if header["alg"] != "RS256":
+                raise ValueError
+            account.key.public_key().verify(
+                _decoded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256()
+            )
+        except (InvalidSignature, KeyError, TypeError, ValueError):
+            raise OAuthError("invalid_grant", "Invalid JWT Signature.") from None
+        return account, claims
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

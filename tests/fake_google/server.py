@@ -1,0 +1,240 @@
+"""Sockets: an HTTP proxy that ends TLS for Google's hosts itself, with a CA of its own."""
+
+import os
+import select
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from typing import Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import trustme
+
+from . import routes
+from .faults import Ending
+from .messages import Call, Reply, Request
+from .service import Service
+from .wire import Gone, Head, Throttle, Wire, encode
+
+LINGER_RESET = struct.pack("ii", 1, 0)  # closing sends RST
+SMALL_BUFFER = 256 * 1024
+# Linux tells at once when the other side has closed; elsewhere it takes a read to find out.
+HANG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
+
+
+class Connection:
+    """One client's, served by a thread of its own until it ends."""
+
+    def __init__(self, server: "Server", sock: socket.socket) -> None:
+        self.server = server
+        self.service = server.service
+        self.sock = sock
+        self.wire = Wire(sock, server.throttle)
+        self.host = ""  # Google's that it is for; "": asked directly
+        self.busy = False
+
+    def serve(self) -> None:
+        with suppress(Gone, OSError):
+            if self._open():
+                while self.server.is_listening and self._exchange(self.wire.read_head()):
+                    pass
+        self.close()
+
+    def _open(self) -> bool:
+        """Get as far as TLS, if it is a CONNECT; whether there is more to do."""
+        head = self.wire.read_head()
+        if head.method != "CONNECT":
+            return self._exchange(head)
+        host, _, port = head.target.rpartition(":")
+        if host not in routes.HOSTS or port != "443":
+            self._turn_away(head.target)
+            return False
+        self.wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.host = host
+        self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+        self.wire = Wire(self.sock, self.server.throttle)
+        return True
+
+    def _turn_away(self, target: str) -> None:
+        self.service.strangers.append(target)
+        self.wire.send(encode(Reply(403, b"This proxy leads to Google only.\n"), False))
+
+    def _exchange(self, head: Head) -> bool:
+        """Answer one request; whether the connection goes on."""
+        self.busy = True
+        if not self.host and not head.target.startswith("/"):
+            self._turn_away(head.target)
+            return False
+        request = self._request(head)
+        call = request.call
+        self.service.note(call)
+        try:
+            outcome = self.service.outcome(request, self.is_gone)
+            call.sent = request.stream.taken
+            if outcome.reply and outcome.ending in (Ending.ANSWER, Ending.HALF):
+                call.status = outcome.reply.status
+            return self._end(head, outcome.reply, outcome.ending)
+        finally:
+            call.sent = request.stream.taken
+            call.ended = time.monotonic()
+            self.busy = False
+
+    def _request(self, head: Head) -> Request:
+        parts = urlsplit(head.target)
+        stream = self.wire.body(head.headers)
+        call = Call(head.method, self.host, parts.path, {})
+        # googleapiclient's way to send what is too long for an address.
+        method = head.headers.get("x-http-method-override", head.method)
+        query = parts.query
+        if method != head.method:
+            query = urlencode(parse_qsl(query) + parse_qsl(stream.read().decode()))
+        request = Request(
+            method=method,
+            host=self.host,
+            path=parts.path,
+            query=query,
+            headers=head.headers,
+            stream=stream,
+            call=call,
+            base=f"https://{self.host}" if self.host else self.server.address,
+        )
+        call.method = method
+        call.token = request.token
+        return request
+
+    def _end(self, head: Head, reply: Reply | None, ending: Ending) -> bool:
+        keep_alive = head.headers.get("connection", "").lower() != "close"
+        keep_alive = keep_alive and self.server.is_listening and ending is Ending.ANSWER
+        if ending is Ending.RESET:
+            self.reset()
+        if ending is Ending.SILENCE:
+            self._wait_until_gone()
+        if reply and ending is Ending.ANSWER:
+            self.wire.send(encode(reply, keep_alive))
+        if reply and ending is Ending.HALF:
+            content = reply.encoded()
+            head_only = encode(reply, keep_alive=True, head_only=True)
+            self.wire.send(head_only + content[: len(content) // 2])
+        return keep_alive
+
+    def is_gone(self) -> bool:
+        """Whether the client has closed its side, or died."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), HANG_UP | select.POLLIN)
+        events = dict(poll.poll(0)).get(self.sock.fileno(), 0)
+        if events & HANG_UP:
+            return True
+        if not events:
+            return False
+        with suppress(OSError):
+            # Below TLS, whose own class does not let one peek.
+            return not socket.socket.recv(self.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return True
+
+    def _wait_until_gone(self) -> None:
+        poll = select.poll()
+        poll.register(self.sock.fileno(), HANG_UP)
+        while self.server.is_running and not poll.poll(20):
+            pass
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+        self.sock.close()
+
+    def shut(self) -> None:
+        """Wake the thread that serves, and let it end."""
+        with suppress(OSError):
+            # Not TLS's own, which would pull the rug from under a read in another thread.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.sock.close()
+        self.server.connections.discard(self)
+
+
+class Server:
+    def __init__(self, service: Service, bandwidth: float | None = None) -> None:
+        self.service = service
+        self.throttle = Throttle(bandwidth)
+        self.connections: set[Connection] = set()
+        self.threads: list[threading.Thread] = []
+        self.is_running = False
+        self.is_listening = False
+        self.port = 0
+        self.listener: socket.socket | None = None
+        self.directory = tempfile.TemporaryDirectory(prefix="fake-google-")
+        self.ca_file = os.path.join(self.directory.name, "ca.pem")
+        self.tls = self._make_certificates()
+
+    def _make_certificates(self) -> ssl.SSLContext:
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(self.ca_file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(context)
+        return context
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.is_running = True
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_running = False
+        self.stop_listening()
+        for connection in list(self.connections):
+            connection.shut()
+        for thread in self.threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
+        self.directory.cleanup()
+
+    def listen(self) -> None:
+        """Take connections, on the same port every time."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.throttle.rate:  # else the system would take megabytes at once
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(128)
+        self.port = listener.getsockname()[1]
+        self.listener, self.is_listening = listener, True
+        self._spawn(self._accept, listener)
+
+    def stop_listening(self) -> None:
+        """Refuse connections. Those that have a request under way still get its answer."""
+        if not self.listener:
+            return
+        self.is_listening = False
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.listener = None
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.shut()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(self, sock)
+            self.connections.add(connection)
+            self._spawn(connection.serve)
+
+    def _spawn(self, work: object, *args: object) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)  # type: ignore[arg-type]
+        self.threads = [entry for entry in self.threads if entry.is_alive()]
+        self.threads.append(thread)
+        thread.start()

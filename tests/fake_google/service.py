@@ -1,0 +1,114 @@
+"""The door between sockets and operations: routing, faults, log, watchers. All calls pass here."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import faults, routes
+from .errors import Refusal
+from .faults import Ending, FaultBook
+from .messages import Call, Reply, Request
+from .world import World
+
+Watcher = Callable[[str, Call], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    reply: Reply | None
+    ending: Ending = Ending.ANSWER
+
+
+class Service:
+    def __init__(self, world: World, round_trip: float = 0.0) -> None:
+        self.world = world
+        self.round_trip = round_trip  # seconds
+        self.faults = FaultBook()
+        self.log: list[Call] = []
+        self.unknown: list[Call] = []  # calls for what this fake does not have
+        self.strangers: list[str] = []  # hosts asked for that are not Google's
+        self.watchers: list[Watcher] = []
+        self.lock = threading.Lock()
+        world.perform = self.perform_part
+
+    def note(self, call: Call) -> None:
+        with self.lock:
+            self.log.append(call)
+
+    def outcome(self, request: Request, is_gone: Callable[[], bool]) -> Outcome:
+        """What becomes of a request, with its effects done."""
+        route = routes.find(request)
+        if route is None:
+            return self._unknown(request)
+        if not route.streams:
+            request.body = request.stream.read()
+        request.call.names = route.operation(request)
+        fault = self.faults.take(request)
+        self._tell("before", request.call)
+        if is_gone():
+            return Outcome(None, Ending.CLOSE)
+        if fault in faults.UNREAD:
+            return self._unread(request, fault)
+        reply = self.faults.reply(fault, request.call.operation) if fault else None
+        if reply or fault in faults.UNDONE:
+            request.stream.drain()
+        else:
+            reply = self._perform(route, request, fault)
+        return self._ended(request, reply, fault)
+
+    def perform_part(self, request: Request) -> Reply:
+        """The reply to a call inside a batch."""
+        route = routes.find(request)
+        if route is None or route.streams or route.operation(request) == ("batch",):
+            self.unknown.append(request.call)
+            return self._logged(request, routes.unknown(request))
+        request.call.names = route.operation(request)
+        fault = self.faults.take(request, in_batch=True)
+        reply = self.faults.reply(fault, request.call.operation) if fault else None
+        if reply is None:
+            reply = faults.spoil(fault, self._run(route, request))
+        return self._logged(request, reply)
+
+    def _logged(self, request: Request, reply: Reply) -> Reply:
+        request.call.status = reply.status
+        request.call.ended = time.monotonic()
+        return reply
+
+    def _unknown(self, request: Request) -> Outcome:
+        request.stream.drain()
+        self.unknown.append(request.call)
+        return Outcome(routes.unknown(request))
+
+    def _perform(self, route: routes.Route, request: Request, fault: str | None) -> Reply:
+        request.fault = fault if fault in faults.CHUNK else None
+        reply = self._run(route, request)
+        request.stream.drain()
+        self._tell("after", request.call)
+        return faults.spoil(fault, reply)
+
+    def _run(self, route: routes.Route, request: Request) -> Reply:
+        try:
+            return route.handler(self.world, request)
+        except Refusal as refusal:
+            request.call.error = f"{refusal.name}: {refusal.message}"
+            return refusal.reply()
+
+    def _unread(self, request: Request, fault: str) -> Outcome:
+        """The connection breaks while the body is on its way; about half of it is read."""
+        half = (request.stream.length or 0) // 2
+        if fault == "reset":
+            for _ in request.stream.pieces():
+                if request.stream.taken >= half:
+                    break
+        # A body that had to be read for its operation's name: a reset is what its loss looks like.
+        return Outcome(None, Ending.RESET if request.body else faults.ENDINGS[fault])
+
+    def _ended(self, request: Request, reply: Reply | None, fault: str | None) -> Outcome:
+        if self.round_trip:
+            time.sleep(self.round_trip)
+        return Outcome(reply, faults.ENDINGS.get(fault or "", Ending.ANSWER))
+
+    def _tell(self, moment: str, call: Call) -> None:
+        for watcher in list(self.watchers):
+            watcher(moment, call)

@@ -1,0 +1,498 @@
+"""What Google Drive holds: files, folders, sharing, shared drives, upload sessions, quota.
+
+Plain Python, no HTTP. Tests set it up and look into it; operations.py is what clients reach.
+Everything is guarded by one lock, `Drive.lock`, which callers may hold over several steps.
+"""
+
+import hashlib
+import secrets
+import string
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from . import clock
+from .errors import Refusal
+
+FOLDER = "application/vnd.google-apps.folder"
+GRAIN = 256 * 1024  # chunks of an upload are multiples of this
+KEPT_CONTENT = 16 * 1024 * 1024  # bytes; of larger files only size and MD5 are kept
+ROLES = ("reader", "commenter", "writer", "fileOrganizer", "organizer", "owner")  # rising
+ID_LETTERS = string.ascii_letters + string.digits + "-_"
+
+
+def rank(role: str | None) -> int:
+    return ROLES.index(role) if role else -1
+
+
+def new_id() -> str:
+    return "1" + "".join(secrets.choice(ID_LETTERS) for _ in range(32))
+
+
+@dataclass(frozen=True)
+class Permission:
+    id: str
+    type: str  # user, group, domain, anyone
+    role: str
+    email: str | None = None
+    domain: str | None = None
+    expiration: str | None = None
+    allow_discovery: bool = False
+    inherited: bool = False
+
+    def covers(self, user: str) -> bool:
+        if self.expiration and clock.parse(self.expiration) <= datetime.now(UTC):
+            return False
+        if self.type == "domain":
+            return user.endswith(f"@{self.domain}")
+        return self.type == "anyone" or self.email == user
+
+
+def permission_id(type: str, email: str | None = None, domain: str | None = None) -> str:
+    """One person has the same id everywhere. https://developers.google.com/drive/api/reference/rest/v3/permissions"""
+    if type == "anyone":
+        return "anyoneWithLink"
+    digest = hashlib.sha256((email or domain or "").encode()).hexdigest()
+    return f"{int(digest[:16], 16):020d}"
+
+
+@dataclass(eq=False)
+class File:
+    """A file or folder. A shared drive is one too: the folder at its top."""
+
+    id: str
+    name: str
+    mime_type: str
+    parents: list[str]
+    drive: "Drive" = field(repr=False)
+    owner: str | None = None  # None: in a shared drive, which owns what is in it
+    size: int | None = None  # None: a folder
+    md5: str | None = None
+    content: bytes | None = field(default=None, repr=False)  # None: a folder, or too large to keep
+    created: str = ""
+    modified: str = ""
+    explicitly_trashed: bool = False
+    trashed_at: str | None = None
+    app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
+    starred: bool = False
+    drive_id: str | None = None
+    seen_trashed: bool | None = None  # in a listing that lags: what it was then
+    how: str = "metadata"  # or multipart, media, resumable, copy: the way it came to Drive
+    extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
+    direct: dict[str, Permission] = field(default_factory=dict)  # permissions, by their ids
+
+    @property
+    def is_folder(self) -> bool:
+        return self.mime_type == FOLDER
+
+    @property
+    def trashed(self) -> bool:
+        """Whether it, or a folder above it, is in the trash."""
+        if self.seen_trashed is not None:
+            return self.seen_trashed
+        return any(file.explicitly_trashed for file in self.drive.lineage(self))
+
+    @property
+    def permissions(self) -> list[Permission]:
+        return list(self.drive.permissions(self).values())
+
+    @property
+    def shared(self) -> bool:
+        return any(permission.role != "owner" for permission in self.permissions)
+
+
+@dataclass(eq=False)
+class Session:
+    """A resumable upload on its way."""
+
+    id: str
+    grant: Any  # of who began it
+    metadata: dict[str, Any]
+    mime_type: str | None
+    total: int | None  # bytes, once they are known
+    target: str | None = None  # the file whose content is replaced
+    received: int = 0  # bytes
+    digest: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    kept: bytearray = field(default_factory=bytearray)
+    finished: str | None = None  # the id of the file that it became
+    dead: str | None = None  # the error that every further request gets
+    turn: int = 0  # of the request that sends now: a later one ends an earlier one
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def keep(self, piece: memoryview) -> None:
+        self.digest.update(piece)
+        self.received += len(piece)
+        if self.received <= KEPT_CONTENT:
+            self.kept += piece
+        else:
+            self.kept.clear()
+
+    def forget(self) -> None:
+        self.received = 0
+        self.kept.clear()
+        self.digest = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def content(self) -> "Content":
+        kept = bytes(self.kept) if self.received <= KEPT_CONTENT else None
+        return Content(self.received, self.digest.hexdigest(), kept)
+
+
+@dataclass(frozen=True)
+class Content:
+    size: int
+    md5: str
+    kept: bytes | None
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        kept = data if len(data) <= KEPT_CONTENT else None
+        return cls(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest(), kept)
+
+
+class Drive:
+    """Everybody's files, seen from the one user that the tests are about."""
+
+    def __init__(self, user: str) -> None:
+        self.lock = threading.RLock()
+        self.user = user
+        self.clock = clock.Clock()
+        self.files: dict[str, File] = {}
+        self.sessions: dict[str, Session] = {}
+        self.issued: dict[str, str] = {}  # ids given out beforehand, with the user who got each
+        self.used: set[str] = set()  # ids that a file has or had
+        self.roots: dict[str, str] = {}  # each user's My Drive
+        self.pages: dict[str, tuple[object, list[str]]] = {}  # what page tokens stand for
+        self.refused_copies: dict[str, str] = {}
+        self.changes: dict[str, list[tuple[float, File | None]]] = {}  # for the lag of listings
+        self.writes: deque[float] = deque()
+        # What tests may set:
+        self.quota_limit: int | None = None  # bytes
+        self.usage_elsewhere = 0  # bytes of the quota that mail and photos take
+        self.write_limit: int | None = None  # a second
+        self.listing_lag = 0.0  # seconds
+        self.page_size_cap: int | None = None
+        self.root_id = self.root(user)
+
+    # -- For tests: setting up ---------------------------------------------------------------------
+
+    def add_folder(
+        self,
+        name: str,
+        parent: str = "root",
+        *,
+        owner: str | None = None,
+        app: bool = True,
+        created: str | None = None,
+        starred: bool = False,
+    ) -> File:
+        folder = self._new(name, FOLDER, parent, owner, app)
+        folder.created = created or folder.created
+        folder.starred = starred
+        return self.put(folder)
+
+    def add_file(
+        self,
+        name: str,
+        content: bytes,
+        parent: str = "root",
+        *,
+        owner: str | None = None,
+        app: bool = True,
+        mime_type: str = "application/octet-stream",
+        modified: str | None = None,
+        created: str | None = None,
+    ) -> File:
+        file = self._new(name, mime_type, parent, owner, app)
+        file.created = created or file.created
+        file.modified = modified or file.created
+        file.how = "media"
+        return self.put(file, Content.of(content))
+
+    def _new(self, name: str, mime_type: str, parent: str, owner: str | None, app: bool) -> File:
+        folder = self.file(parent)
+        now = self.clock.stamp()
+        return File(
+            id=new_id(),
+            name=name,
+            mime_type=mime_type,
+            parents=[folder.id],
+            drive=self,
+            owner=None if folder.drive_id else owner or self.user,
+            created=now,
+            modified=now,
+            app_visible=app,
+            drive_id=folder.drive_id,
+        )
+
+    def share(
+        self,
+        file_id: str,
+        type: str = "user",
+        role: str = "reader",
+        *,
+        email: str | None = None,
+        domain: str | None = None,
+        expiration: str | None = None,
+        inherited: bool = False,
+        allow_discovery: bool = False,
+    ) -> Permission:
+        key = permission_id(type, email, domain)
+        found = Permission(key, type, role, email, domain, expiration, allow_discovery, inherited)
+        with self.lock:
+            self.file(file_id).direct[key] = found
+        return found
+
+    def trash(self, file_id: str) -> None:
+        self.set_trashed(self.file(file_id), True)
+
+    def delete(self, file_id: str) -> None:
+        """Remove for good, with all that is below."""
+        with self.lock:
+            for file in [self.file(file_id), *self.descendants(file_id)]:
+                self.remove(file)
+
+    def add_shared_drive(
+        self, name: str, members: dict[str, str] | None = None, *, app: bool = False
+    ) -> str:
+        """A shared drive's id. `app`: the scope drive.file reaches its top folder."""
+        with self.lock:
+            key = "0A" + new_id()[:14] + "Uk9PVA"
+            top = File(key, name, FOLDER, [], self, app_visible=app, drive_id=key)
+            top.created = top.modified = self.clock.stamp()
+            self.put(top)
+            for email, role in (members or {self.user: "organizer"}).items():
+                self.share(key, "user", role, email=email)
+        return key
+
+    def refuse_copy(self, file_id: str, reason: str = "403-cannotCopyFile") -> None:
+        """Have every copy of this file end in that error."""
+        self.refused_copies[file_id] = Refusal(reason).name
+
+    # -- For tests: looking ------------------------------------------------------------------------
+
+    def file(self, file_id: str) -> File:
+        return self.files[self.root_id if file_id == "root" else file_id]
+
+    def children(self, folder_id: str = "root", trashed: bool = False) -> list[File]:
+        with self.lock:
+            found = self._below(self.file(folder_id).id)
+            return [file for file in found if file.trashed == trashed]
+
+    def folders(
+        self, name: str | None = None, parent: str = "root", trashed: bool = False
+    ) -> list[File]:
+        found = self.children(parent, trashed)
+        return [file for file in found if file.is_folder and name in (None, file.name)]
+
+    def everything(self, folder_id: str = "root") -> list[tuple[str, Any]]:
+        """(name, content) of each file and (name, [...]) of each folder that is not trashed.
+
+        Content too large to be kept is told by its size and MD5.
+        """
+        found = sorted(self.children(folder_id), key=lambda file: (file.name, file.created))
+        return [
+            (file.name, self.everything(file.id) if file.is_folder else described(file))
+            for file in found
+        ]
+
+    @property
+    def usage(self) -> int:
+        return self.used_by(self.user)
+
+    @property
+    def usage_in_trash(self) -> int:
+        return self.used_by(self.user, trashed=True)
+
+    def used_by(self, user: str, trashed: bool = False) -> int:
+        """Bytes of the user's files, or of those in the trash."""
+        with self.lock:
+            mine = [file for file in self.files.values() if file.owner == user and file.size]
+            return sum(file.size or 0 for file in mine if not trashed or file.trashed)
+
+    def consistency_check(self) -> None:
+        """Raise AssertionError where the state is one that can't be."""
+        with self.lock:
+            tops = {file.id for file in self.files.values() if not file.parents}
+            assert tops >= set(self.roots.values()), "a My Drive is gone"
+            for key, file in self.files.items():
+                assert key == file.id, f"{file}: wrong id"
+                assert key in self.used, f"{file}: id not noted"
+                assert file.is_folder == (file.size is None), f"{file}: content of a folder"
+                assert (file.owner is None) == bool(file.drive_id), f"{file}: wrong owner"
+                self._check_place(file, tops)
+                if file.content is not None:
+                    assert Content.of(file.content) == Content(
+                        file.size or 0, file.md5 or "", file.content
+                    ), f"{file}: not its content"
+            for session in self.sessions.values():
+                total = session.received if session.total is None else session.total
+                assert session.received <= total, "more bytes than the upload has"
+
+    def _check_place(self, file: File, tops: set[str]) -> None:
+        assert len(file.parents) == (file.id not in tops), f"{file}: wrong number of parents"
+        *_, top = self.lineage(file)
+        assert top.id in tops, f"{file}: hangs in the air"
+        assert top.drive_id == file.drive_id, f"{file}: in the wrong drive"
+        assert all(folder.is_folder for folder in list(self.lineage(file))[1:]), (
+            f"{file}: in a file"
+        )
+
+    # -- For operations: reading -------------------------------------------------------------------
+
+    def root(self, user: str) -> str:
+        """The id of the user's My Drive, made when first needed."""
+        with self.lock:
+            if user not in self.roots:
+                key = "0A" + new_id()[:11] + "Uk9PVA"
+                top = File(key, "My Drive", FOLDER, [], self, owner=user, app_visible=False)
+                top.created = top.modified = self.clock.stamp()
+                self.roots[user] = key
+                self.put(top)
+            return self.roots[user]
+
+    def lineage(self, file: File) -> Iterator[File]:
+        """The file, the folder that it is in, and so on to the top."""
+        found: File | None = file
+        while found:
+            yield found
+            found = self.files.get(found.parents[0]) if found.parents else None
+
+    def _below(self, folder_id: str) -> list[File]:
+        return [file for file in self.files.values() if folder_id in file.parents]
+
+    def descendants(self, folder_id: str) -> list[File]:
+        """All that is below, the deepest last."""
+        found = self._below(folder_id)
+        for file in found:  # grows meanwhile
+            found += self._below(file.id)
+        return found
+
+    def permissions(self, file: File) -> dict[str, Permission]:
+        """The permissions of a file: its own, and those of the folders that it is in."""
+        found: dict[str, Permission] = {}
+        if file.owner:
+            key = permission_id("user", file.owner)
+            found[key] = Permission(key, "user", "owner", file.owner)
+        for folder in self.lineage(file):
+            for permission in self._granted(folder, file):
+                held = found.get(permission.id)
+                if held is None or rank(permission.role) > rank(held.role):
+                    found[permission.id] = permission
+        return found
+
+    def _granted(self, folder: File, file: File) -> Iterator[Permission]:
+        for permission in folder.direct.values():
+            yield permission if folder is file else replace(permission, inherited=True)
+        if folder.owner and folder.owner != file.owner:
+            # Whoever owns the folder may edit what others put there.
+            key = permission_id("user", folder.owner)
+            yield Permission(key, "user", "writer", folder.owner, inherited=True)
+
+    def role(self, file: File, user: str) -> str | None:
+        """The highest role that the user has on the file."""
+        held = [p.role for p in self.permissions(file).values() if p.covers(user)]
+        return max(held, key=rank, default=None)
+
+    def listed(self) -> dict[str, File]:
+        """The files as listings show them: late by the lag."""
+        if not self.listing_lag:
+            return self.files
+        until = time.monotonic() - self.listing_lag
+        found = {}
+        for key, states in self.changes.items():
+            seen = [file for moment, file in states if moment <= until]
+            if seen and seen[-1]:
+                found[key] = seen[-1]
+        return found
+
+    # -- For operations: writing -------------------------------------------------------------------
+
+    def issue_ids(self, user: str, count: int) -> list[str]:
+        with self.lock:
+            ids = [new_id() for _ in range(count)]
+            self.issued.update(dict.fromkeys(ids, user))
+        return ids
+
+    def claim_id(self, user: str, given: str | None) -> str:
+        """The id for something new: the one given, if it may be used, else a fresh one."""
+        if given is None:
+            return new_id()
+        if given in self.used:
+            raise Refusal("409-fileIdInUse")
+        if self.issued.get(given) != user:
+            raise Refusal("400-invalid", "The provided file ID is not usable.", "file.id")
+        return given
+
+    def put(self, file: File, content: Content | None = None) -> File:
+        """Have the file from now on, with new content if any."""
+        if content:
+            file.size, file.md5, file.content = content.size, content.md5, content.kept
+        with self.lock:
+            self.files[file.id] = file
+            self.used.add(file.id)
+            self.note(file)
+        return file
+
+    def set_trashed(self, file: File, trashed: bool) -> None:
+        with self.lock:
+            file.explicitly_trashed = trashed
+            file.trashed_at = self.clock.stamp() if trashed else None
+            for entry in [file, *self.descendants(file.id)]:
+                self.note(entry)
+
+    def remove(self, file: File) -> None:
+        del self.files[file.id]
+        self.changes[file.id].append((time.monotonic(), None))
+
+    def note(self, file: File) -> None:
+        """Remember how the file looks now, for listings that lag."""
+        seen = replace(file, parents=list(file.parents), seen_trashed=file.trashed)
+        self.changes.setdefault(file.id, []).append((time.monotonic(), seen))
+
+    def delete_for(self, user: str, folder: File) -> None:
+        """Remove what the user owns of a folder and all below; the rest goes back to its owners.
+
+        https://developers.google.com/workspace/drive/api/guides/delete
+        """
+        with self.lock:
+            for file in [folder, *self.descendants(folder.id)]:
+                if file.owner in (None, user):
+                    self.remove(file)
+            for file in list(self.files.values()):
+                if file.parents and file.parents[0] not in self.files:
+                    file.parents = [self.root(file.owner or user)]
+                    self.note(file)
+
+    def check_room(self, user: str, size: int, replaced: int = 0) -> None:
+        if self.quota_limit is None:
+            return
+        if self.used_by(user) + self.usage_elsewhere + size - replaced > self.quota_limit:
+            raise Refusal("403-storageQuotaExceeded")
+
+    def count_write(self) -> None:
+        """Refuse a write that is one too many in this second."""
+        with self.lock:
+            now = time.monotonic()
+            while self.writes and self.writes[0] <= now - 1:
+                self.writes.popleft()
+            if self.write_limit is not None and len(self.writes) >= self.write_limit:
+                raise Refusal("403-userRateLimitExceeded")
+            self.writes.append(now)
+
+    def begin_session(self, session: Session) -> Session:
+        with self.lock:
+            self.sessions[session.id] = session
+        return session
+
+    def end_session(self, session: Session, error: str) -> None:
+        session.dead = error
+        session.kept.clear()
+
+
+def described(file: File) -> Any:
+    return file.content if file.content is not None else f"{file.size} bytes, MD5 {file.md5}"

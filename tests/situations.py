@@ -1,0 +1,61 @@
+"""What the tests of faults, kills and races share: a run that makes every kind of call."""
+
+import os
+import random
+from typing import Any
+
+from fake_google import FakeGoogle
+from workdir import Workdir
+
+NAME = "Quickstart uploads"
+WORKING_NAME = f"{NAME} (uploading)"
+CHUNK = 256 * 1024
+OLD = {"same.txt": b"unchanged", "gone.txt": b"no longer in FILES"}
+
+
+def new_content(seed: int = 1) -> dict[str, bytes]:
+    """One file that is copied, one that goes up in one request, one in four chunks."""
+    big = random.Random(seed).randbytes(3 * CHUNK + 1000)
+    return {"same.txt": b"unchanged", "new.txt": f"new {seed}".encode(), "big.bin": big}
+
+
+def prepare(workdir: Workdir, seed: int = 1) -> dict[str, bytes]:
+    content = new_content(seed)
+    workdir.contents(content)
+    workdir.set(CHUNK_SIZE=CHUNK, MULTIPART_LIMIT=CHUNK, PARALLEL_UPLOADS=1)
+    workdir.sign_in()
+    return content
+
+
+def add_old_folder(google: FakeGoogle) -> Any:
+    folder = google.drive.add_folder(NAME)
+    for name, content in OLD.items():
+        google.drive.add_file(name, content, parent=folder.id)
+    return folder
+
+
+def folders(google: FakeGoogle) -> list[tuple[str, dict[str, bytes | None]]]:
+    """Every folder at the top of the Drive, by age: its name and what it holds."""
+    found = []
+    for folder in sorted(google.drive.folders(), key=lambda folder: folder.created):
+        children = google.drive.children(folder.id)
+        content = {child.name: child.content for child in children}
+        assert len(content) == len(children), "a file is there twice"
+        found.append((folder.name, content))
+    return found
+
+
+def assert_replaced(google: FakeGoogle, content: dict[str, bytes]) -> None:
+    assert folders(google) == [(NAME, content)]
+
+
+def assert_complete(google: FakeGoogle, *versions: dict[str, bytes]) -> None:
+    """A folder under the name is there, and each one is all of one run's files."""
+    complete = [content for name, content in folders(google) if name == NAME]
+    assert complete, "no folder is there under the name"
+    for content in complete:
+        assert content in (OLD, *versions), "a folder under the name is not complete"
+
+
+def randbytes(size: int) -> bytes:
+    return os.urandom(size)

@@ -1,0 +1,318 @@
+"""Whatever goes wrong for a while, at whatever call: the folder ends exactly right, nothing twice."""
+
+import random
+import time
+
+import pytest
+from fake_google import FakeGoogle
+from situations import (
+    NAME,
+    OLD,
+    WORKING_NAME,
+    add_old_folder,
+    assert_replaced,
+    folders,
+    prepare,
+)
+from workdir import Workdir
+
+PASSING = {
+    "500": ["500"],
+    "503 twice": ["503", "503"],
+    "429": ["429"],
+    "429 with Retry-After": ["429-retry-after"],
+    "403 userRateLimitExceeded": ["403-userRateLimitExceeded"],
+    "403 rateLimitExceeded": ["403-rateLimitExceeded"],
+    "408": ["408"],
+    "502 with a web page": ["502-html"],
+    "closed before reading": ["close-unread"],
+    "closed after reading": ["close-read"],
+    "reset": ["reset"],
+    "answer lost": ["answer-lost"],
+    "answer lost by reset": ["answer-reset"],
+    "body cut": ["body-cut"],
+    "stall": ["stall"],
+}
+OPERATIONS = [
+    "oauth.token.refresh",
+    "files.list",
+    "files.generateIds",
+    "files.create.metadata",
+    "files.create.multipart",
+    "files.create.resumable",
+    "upload.first",
+    "upload.middle",
+    "upload.last",
+    "upload.status",
+    "batch",
+    "files.update.rename",
+    "files.update.trash",
+    "files.delete",
+    "permissions.list",
+    "permissions.create",
+]
+# What Drive alone answers.
+NOT_OF_THE_TOKEN_SERVER = {name for name in PASSING if name[:3] in ("403", "408", "429", "502")}
+
+
+def rows() -> list[tuple[str, str]]:
+    return [
+        (operation, fault)
+        for operation in OPERATIONS
+        for fault in PASSING
+        if not (operation.startswith("oauth") and fault in NOT_OF_THE_TOKEN_SERVER)
+    ]
+
+
+@pytest.mark.parametrize(("operation", "fault"), rows())
+def test_fault_is_waited_out(
+    workdir: Workdir, google: FakeGoogle, operation: str, fault: str
+) -> None:
+    content = prepare(workdir)
+    old = add_old_folder(google)
+    google.retry_after = 0.02
+    if operation == "oauth.token.refresh":
+        workdir.sign_in(expires_in=-10)
+    if operation == "files.delete":
+        workdir.set(DELETE_PERMANENTLY=True)
+    if operation == "upload.status":
+        google.fail("upload.middle", "503")
+    if operation.startswith("permissions"):
+        google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    if fault == "stall":
+        workdir.set(NETWORK_TIMEOUT=1.0)
+    google.fail(operation, *PASSING[fault])
+
+    began = time.monotonic()
+    outcome = workdir.run()
+
+    assert outcome.status == 0, outcome.err
+    assert_replaced(google, content)
+    assert time.monotonic() - began < (6 if fault == "stall" else 5)
+    if fault.startswith(("4", "5")):
+        assert "Trying again in" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+CHUNK_FAULTS = {
+    "part of the chunk is kept": ("upload.middle", ["keep-part"]),
+    "part of the chunk is kept, then 503": ("upload.middle", ["503-keep-part"]),
+    "part of the first chunk is kept": ("upload.first", ["keep-part"]),
+    "nothing is kept": ("upload.middle", ["308-no-range"]),
+    "all is kept, the file not made yet": ("upload.last", ["308-all-kept"]),
+    "session is dead, 404": ("upload.middle", ["session-404"]),
+    "session is dead, 410": ("upload.last", ["session-410"]),
+    "session dies three times": ("upload.middle", ["session-404", "session-410", "session-404"]),
+    "token expires": ("upload.middle", ["401"]),
+}
+
+
+@pytest.mark.parametrize(("operation", "faults"), CHUNK_FAULTS.values(), ids=CHUNK_FAULTS.keys())
+def test_fault_within_an_upload_session(
+    workdir: Workdir, google: FakeGoogle, operation: str, faults: list[str]
+) -> None:
+    content = prepare(workdir)
+    add_old_folder(google)
+    google.fail(operation, *faults)
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert_replaced(google, content)
+
+
+def test_refused_connections_are_waited_out(workdir: Workdir, google: FakeGoogle) -> None:
+    content = prepare(workdir)
+
+    def refuse_for_a_while(moment: str, call: object) -> None:
+        google.service.watchers.clear()
+        google.stop_listening()
+
+    google.watch(refuse_for_a_while)
+    run = workdir.start()
+    assert run.process.stderr
+    waits = [run.process.stderr.readline() for _ in range(3)]
+    google.listen_again()
+    assert run.wait().status == 0
+    assert all("Trying again in" in line for line in waits)
+    assert_replaced(google, content)
+
+
+def test_write_limit_is_kept_to(workdir: Workdir, google: FakeGoogle) -> None:
+    content = {f"{number}.txt": str(number).encode() for number in range(40)}
+    workdir.contents(content)
+    workdir.set(FIRST_WAIT=0.05, LONGEST_WAIT=0.5, PATIENCE=60.0)
+    workdir.sign_in()
+    google.drive.write_limit = 5
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert_replaced(google, content)
+
+
+def test_part_of_a_batch_is_tried_again(workdir: Workdir, google: FakeGoogle) -> None:
+    content = {f"{number}.txt": b"x" * number for number in range(5)}
+    workdir.contents(content)
+    workdir.sign_in()
+    assert workdir.run().status == 0
+    google.fail("files.copy", "403-rateLimitExceeded", after=2)
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert "5 copied unchanged" in outcome.lines[-2]
+    assert_replaced(google, content)
+
+
+@pytest.mark.parametrize("reason", ["403-insufficientFilePermissions", "404-notFound"])
+def test_what_cannot_be_copied_is_uploaded(
+    workdir: Workdir, google: FakeGoogle, reason: str
+) -> None:
+    content = prepare(workdir)
+    add_old_folder(google)
+    google.fail("files.copy", reason)
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert "3 uploaded, 0 copied unchanged" in outcome.lines[-2]
+    assert_replaced(google, content)
+
+
+STORM = [
+    operation for operation in OPERATIONS if operation not in ("upload.status", "files.delete")
+]
+BAD_WEATHER = [fault for fault in PASSING if fault != "stall"]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
+    content = prepare(workdir)
+    old = add_old_folder(google)
+    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    workdir.sign_in(expires_in=-10)
+    workdir.set(PARALLEL_UPLOADS=4)
+    google.retry_after = 0.001
+    dice = random.Random(seed)
+    for operation in dice.sample(STORM, 6):
+        fault = dice.choice(BAD_WEATHER)
+        if not (operation.startswith("oauth") and fault in NOT_OF_THE_TOKEN_SERVER):
+            google.fail(operation, *PASSING[fault])
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert_replaced(google, content)
+
+
+FINAL = {
+    "accessNotConfigured": "Enable the Google Drive API for your project, then run again.",
+    "insufficientPermissions": "Delete token.json, run again and allow everything that is asked.",
+    "appNotAuthorizedToFile": "The scope drive.file reaches only what the script made: see SCOPES.",
+    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID: see SCOPES.",
+    "dailyLimitExceeded": "Your project's calls for today are used up: run again tomorrow.",
+    "domainPolicy": "Your Workspace administrator does not allow Drive apps: ask there.",
+}
+
+
+@pytest.mark.parametrize(
+    "operation", ["files.list", "files.create.metadata", "files.create.multipart"]
+)
+@pytest.mark.parametrize(("reason", "advice"), FINAL.items(), ids=FINAL.keys())
+def test_final_error_ends_the_run_at_once(
+    workdir: Workdir, google: FakeGoogle, operation: str, reason: str, advice: str
+) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    google.fail(operation, f"403-{reason}")
+    outcome = workdir.run()
+    assert outcome.status == 1
+    assert advice in outcome.err
+    assert "Trying again" not in outcome.err
+    assert (NAME, OLD) in folders(google)
+    if reason == "accessNotConfigured":
+        assert "https://console." in outcome.err
+
+
+def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    workdir.set(PATIENCE=0.2)
+    google.fail("files.create.multipart", "503", repeat=None)
+    outcome = workdir.run()
+    assert outcome.status == 1
+    assert "503" in outcome.err.splitlines()[-2]
+    assert "goes on from" in outcome.err.splitlines()[-1]
+    assert folders(google)[0] == (NAME, OLD)
+
+
+FULL = [
+    "files.create.metadata",
+    "files.create.multipart",
+    "files.create.resumable",
+    "upload.first",
+    "upload.last",
+    "batch",
+    "files.copy",
+    "files.update.rename",
+]
+
+
+@pytest.mark.parametrize("operation", FULL)
+def test_full_drive(workdir: Workdir, google: FakeGoogle, operation: str) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    google.drive.quota_limit = 5_000_000
+    google.fail(operation, "403-storageQuotaExceeded")
+    outcome = workdir.run()
+    assert outcome.status == 1
+    assert "787.4 kB needed, 5.0 MB free, 0 bytes in the trash" in outcome.err
+    assert folders(google) == [(NAME, OLD)]
+    assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
+
+
+def test_drive_that_is_really_full(workdir: Workdir, google: FakeGoogle) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    google.drive.quota_limit = google.drive.usage + 300_000
+    outcome = workdir.run()
+    assert outcome.status == 1
+    assert "787.4 kB needed, 300.0 kB free" in outcome.err
+    assert folders(google) == [(NAME, OLD)]
+
+
+BAD_ANSWERS = {
+    "JSON cut short": (
+        "truncated-json",
+        [
+            "files.list",
+            "files.generateIds",
+            "files.create.multipart",
+            "upload.last",
+            "files.update.rename",
+        ],
+    ),
+    "a web page": ("html-200", ["files.list", "files.generateIds", "batch"]),
+    "no MD5": ("no-md5", ["files.create.multipart", "upload.last", "files.copy"]),
+    "another MD5": ("wrong-md5", ["files.create.multipart", "upload.last", "files.copy"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "operation"),
+    [(fault, operation) for fault, operations in BAD_ANSWERS.values() for operation in operations],
+)
+def test_bad_answer_is_an_error(
+    workdir: Workdir, google: FakeGoogle, fault: str, operation: str
+) -> None:
+    prepare(workdir)
+    old = add_old_folder(google)
+    google.fail(operation, fault)
+    outcome = workdir.run()
+    assert outcome.status == 1, outcome.out
+    assert "Traceback" not in outcome.err
+    assert not google.drive.file(old.id).trashed
+    assert not google.calls("files.update.trash", "files.delete")
+
+
+def test_refused_page_token_is_an_error(workdir: Workdir, google: FakeGoogle) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    add_old_folder(google)
+    google.drive.page_size_cap = 1
+    google.fail("files.list", "bad-page-token", after=1)
+    outcome = workdir.run()
+    assert outcome.status == 1
+    assert [name for name, _ in folders(google)] == [NAME, NAME]
+    assert WORKING_NAME not in [name for name, _ in folders(google)]

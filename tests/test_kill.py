@@ -1,0 +1,266 @@
+"""At every instant a complete folder is there, whoever dies or whoever else runs."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_google import FakeGoogle
+from situations import (
+    CHUNK,
+    NAME,
+    OLD,
+    add_old_folder,
+    assert_complete,
+    assert_replaced,
+    folders,
+    new_content,
+    prepare,
+)
+from workdir import Run, Workdir
+
+# The calls of the run that prepare() makes, in their order.
+CALLS = [
+    "oauth.token.refresh",
+    "files.list",
+    "files.list",
+    "files.generateIds",
+    "files.create.metadata",
+    "batch",
+    "files.create.multipart",
+    "files.create.resumable",
+    "upload.first",
+    "upload.middle",
+    "upload.middle",
+    "upload.last",
+    "files.update.rename",
+    "files.list",
+    "files.update.trash",
+]
+POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
+
+
+def point_id(point: tuple[int, str]) -> str:
+    number, moment = point
+    return f"{moment} {number} {CALLS[number]}"
+
+
+def test_the_points_are_all_calls(workdir: Workdir, google: FakeGoogle) -> None:
+    prepare(workdir)
+    workdir.sign_in(expires_in=-10)
+    add_old_folder(google)
+    assert workdir.run().status == 0
+    assert [call.operation.replace("upload.chunk", "upload") for call in google.log] == [
+        call if not call.startswith("upload") else "upload" for call in CALLS
+    ]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=point_id)
+def test_killed_run_harms_nothing_and_the_next_goes_on(
+    workdir: Workdir, google: FakeGoogle, point: tuple[int, str]
+) -> None:
+    number, moment = point
+    content = prepare(workdir)
+    workdir.sign_in(expires_in=-10)
+    add_old_folder(google)
+    run: list[Run] = []
+
+    def kill(when: str, call: Any) -> None:
+        if when == moment and google.log.index(call) == number:
+            run[0].process.kill()
+            run[0].process.wait()
+
+    google.watch(kill)
+    run.append(workdir.start())
+    assert run[0].wait().status == -signal.SIGKILL
+    google.service.watchers.clear()
+    assert_complete(google, content)
+    there = {name for _, held in folders(google) for name in held}
+
+    seen = len(google.log)
+    workdir.sign_in()
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert_replaced(google, content)
+    again = sum(call.content_bytes for call in google.log[seen:])
+    assert again == sum(len(data) for name, data in content.items() if name not in there)
+
+
+@pytest.mark.parametrize("point", POINTS[2:], ids=point_id)
+def test_second_run_in_the_middle_of_a_first(
+    workdir: Workdir, google: FakeGoogle, tmp_path: Path, point: tuple[int, str]
+) -> None:
+    number, moment = point
+    first_content = prepare(workdir)
+    first_token = workdir.sign_in(expires_in=-10)
+    add_old_folder(google)
+    path = tmp_path / "other"
+    path.mkdir()
+    second = Workdir(path, google)
+    second_content = prepare(second, seed=2)
+    versions = (first_content, second_content)
+    second_token = second.token["token"]
+    calls: list[Any] = []
+
+    def interrupt(when: str, call: Any) -> None:
+        if when == "after":
+            assert_complete(google, *versions)
+        if call.token == second_token:
+            return
+        if when == "before":
+            calls.append(call)
+        if (when, len(calls) - 1) == (moment, number):
+            calls.append(None)
+            outcome = second.run()
+            assert outcome.status == 0, outcome.err
+
+    assert first_token
+    google.watch(interrupt)
+    outcome = workdir.run()
+    assert None in calls, "the point was not reached"
+    assert outcome.status in (0, 1)
+    assert "Traceback" not in outcome.err
+    assert_complete(google, *versions)
+    google.service.watchers.clear()
+    assert workdir.run().status == 0
+    assert_replaced(google, first_content)
+
+
+def test_three_runs_at_full_speed(google: FakeGoogle, tmp_path: Path) -> None:
+    add_old_folder(google)
+    workdirs, versions = [], []
+    for number in range(3):
+        path = tmp_path / str(number)
+        path.mkdir()
+        workdirs.append(Workdir(path, google))
+        versions.append(prepare(workdirs[-1], seed=number))
+
+    def check(moment: str, call: Any) -> None:
+        if moment == "after":
+            assert_complete(google, *versions)
+
+    google.watch(check)
+    outcomes = [run.wait() for run in [workdir.start() for workdir in workdirs]]
+    assert all("Traceback" not in outcome.err for outcome in outcomes)
+    assert 0 in [outcome.status for outcome in outcomes]
+    assert workdirs[0].run().status == 0
+    assert_replaced(google, versions[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")],
+)
+def test_signal_in_the_middle_of_a_chunk(
+    workdir: Workdir, google: FakeGoogle, number: signal.Signals, status: int, word: str
+) -> None:
+    content = prepare(workdir) | {"big.bin": os.urandom(8 * CHUNK)}
+    workdir.contents(content)
+    workdir.set(CHUNK_SIZE=8 * CHUNK)
+    add_old_folder(google)
+    run: list[Run] = []
+    sent: list[float] = []
+
+    def interrupt(moment: str, call: Any) -> None:
+        if (moment, call.operation) == ("before", "upload.chunk"):
+            google.bandwidth = CHUNK
+            sent.append(time.monotonic())
+            run[0].process.send_signal(number)
+
+    google.watch(interrupt)
+    run.append(workdir.start())
+    outcome = run[0].wait()
+    assert time.monotonic() - sent[0] < 5
+    assert outcome.status == status
+    assert word in outcome.err
+    assert "Traceback" not in outcome.err
+    assert (NAME, OLD) in folders(google)
+    google.service.watchers.clear()
+    google.bandwidth = None
+    seen = len(google.log)
+    assert workdir.run().status == 0
+    assert_replaced(google, content)
+    assert sum(call.content_bytes for call in google.log[seen:]) == len(content["big.bin"])
+
+
+def vanish(path: Path) -> None:
+    path.unlink()
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def rewrite_keeping_the_time(path: Path) -> None:
+    before = path.stat()
+    time.sleep(0.01)
+    rewrite(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path: Path) -> None:
+    other = path.with_suffix(".other")
+    other.write_bytes(os.urandom(path.stat().st_size))
+    other.replace(path)
+
+
+CHANGES = [vanish, shrink, grow, rewrite, rewrite_keeping_the_time, replace]
+MOMENTS = {
+    "same.txt": ["files.list", "batch"],
+    "new.txt": ["files.list", "files.create.metadata", "files.create.multipart"],
+    "big.bin": ["files.list", "files.create.resumable", "upload.chunk"],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("name", "moment"), [(name, moment) for name, moments in MOMENTS.items() for moment in moments]
+)
+def test_file_that_changes_is_named(
+    workdir: Workdir, google: FakeGoogle, change: Any, name: str, moment: str
+) -> None:
+    prepare(workdir)
+    add_old_folder(google)
+    done: list[Any] = []
+
+    def meddle(when: str, call: Any) -> None:
+        if when == "before" and call.operation == moment and not done:
+            done.append(change(workdir.path / name))
+
+    google.watch(meddle)
+    outcome = workdir.run()
+    assert outcome.status == 1, outcome.out
+    assert str(workdir.path / name) in outcome.err
+    assert "Traceback" not in outcome.err
+    assert (NAME, OLD) in folders(google)
+    assert not google.calls("files.update.rename")
+
+
+def test_token_file_survives_a_kill_while_written(workdir: Workdir, google: FakeGoogle) -> None:
+    """The script is stopped at the moment when the new token.json takes the place of the old."""
+    prepare(workdir)
+    old = workdir.sign_in(expires_in=-10)
+    (workdir.path / "sitecustomize.py").write_text(
+        "import os, signal\nos.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    workdir.environment["PYTHONPATH"] = str(workdir.path)
+    assert workdir.run().status == -signal.SIGKILL
+    assert workdir.token == old
+    del workdir.environment["PYTHONPATH"]
+    assert workdir.run().status == 0
+    assert workdir.token["refresh_token"] == old["refresh_token"]
+
+
+def test_new_content_differs_by_seed() -> None:
+    assert new_content(1) != new_content(2)

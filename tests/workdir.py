@@ -1,0 +1,140 @@
+"""A folder of a user: a copy of the script with settings of their own, files, a way to run it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fake_google import FakeGoogle
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Waits are settings as well: what takes seconds in earnest takes milliseconds here.
+SHORT_WAITS = {
+    "FIRST_WAIT": 0.001,
+    "LONGEST_WAIT": 0.01,
+    "PATIENCE": 10.0,
+    "COPY_PATIENCE": 2.0,
+    "NETWORK_TIMEOUT": 2.0,
+    "SIGN_IN_TIMEOUT": 5.0,
+}
+
+
+@dataclass
+class Outcome:
+    """What the user gets to see of a run."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+class Run:
+    """A run under way."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+
+    def wait(self, timeout: float = 60) -> Outcome:
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        finally:
+            self.process.kill()
+        return Outcome(self.process.returncode, out, err)
+
+
+class Workdir:
+    def __init__(self, path: Path, google: FakeGoogle) -> None:
+        self.path = path
+        self.google = google
+        self.script = path / "quickstart.py"
+        shutil.copy(REPOSITORY / "quickstart.py", self.script)
+        self.set(**SHORT_WAITS)
+        self.write_json("credentials.json", google.credentials())
+        self.environment = clean_environment(path) | google.environment()
+
+    def set(self, **settings: Any) -> None:
+        """Edit constants of the script as its user would."""
+        text = self.script.read_text()
+        for name, value in settings.items():
+            line = re.compile(rf"^{name} = .*$", re.MULTILINE)
+            assert len(line.findall(text)) == 1, f"quickstart.py has no one setting {name}"
+            text = line.sub(lambda _, new=f"{name} = {value!r}": new, text)  # type: ignore[misc]
+        self.script.write_text(text)
+
+    def write(self, name: str, content: bytes, modified: float | None = None) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if modified is not None:
+            os.utime(path, (modified, modified))
+        return path
+
+    def files(self, **content: bytes) -> None:
+        """Write files and make them FILES. Names are given with _ in place of the dot."""
+        self.contents({name.replace("_", ".", 1): data for name, data in content.items()})
+
+    def contents(self, content: dict[str, bytes]) -> None:
+        for name, data in content.items():
+            self.write(name, data)
+        self.set(FILES=list(content))
+
+    def write_json(self, name: str, content: Any) -> Path:
+        path = self.path / name
+        path.write_text(json.dumps(content))
+        path.chmod(0o600)
+        return path
+
+    def sign_in(self, **token: Any) -> dict[str, Any]:
+        """Leave a token.json, as an earlier run would have."""
+        made = self.google.token(**token)
+        self.write_json("token.json", made)
+        return made
+
+    @property
+    def token(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.path / "token.json").read_text())
+        return content
+
+    def start(self, *arguments: str, as_root: bool = True, **options: Any) -> Run:
+        """Start the script; as_root False: without root's right to read and write everything."""
+        lowered = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+        process = subprocess.Popen(
+            [
+                *(lowered if os.getuid() == 0 and not as_root else []),
+                *(sys.executable, str(self.script)),
+                *arguments,
+            ],
+            **{
+                "cwd": self.path.parent,  # never the script's own folder, as under cron
+                "env": self.environment,
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "encoding": "utf-8",
+            }
+            | options,
+        )
+        return Run(process)
+
+    def run(self, *arguments: str, timeout: float = 60, **options: Any) -> Outcome:
+        return self.start(*arguments, **options).wait(timeout)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """An environment in which nothing of this machine's decides: no proxy, no browser, no screen."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return kept | {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "BROWSER": "/nonexistent/browser",
+    }
