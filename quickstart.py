@@ -158,8 +158,8 @@ class Report:
 
     def progress(self, files: list["LocalFile"], seconds: float) -> None:
         total = sum(file.size for file in files) or 1
-        done = sum(min(file.sent, file.size) for file in files) or 1
-        left = timedelta(seconds=round((total - done) * seconds / done))
+        done = sum(min(file.sent, file.size) for file in files)
+        left = timedelta(seconds=round((total - done) * seconds / done)) if done else "?"
         names = ", ".join(file.path.name for file in files if 0 < file.sent < file.size)
         if sys.stderr.isatty():
             figures = f"{100 * done // total}%  {amount(done)} of {amount(total)}"
@@ -224,6 +224,9 @@ def check_settings() -> list[str]:
 
     rules = {
         "FOLDER_NAME must be a name in quotes, not blank.": texts([FOLDER_NAME]),
+        'FOLDER_NAME must not end in "(uploading)".': not WORKING_NAME.endswith(
+            "(uploading) (uploading)"
+        ),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
         'PARENT_FOLDER_ID must be "root" or an id in quotes.': texts([PARENT_FOLDER_ID]),
         "DELETE_PERMANENTLY must be True or False.": DELETE_PERMANENTLY in (True, False),
@@ -265,6 +268,8 @@ def check() -> tuple[list[LocalFile], Item]:
 
 
 # ---- Calling Google ------------------------------------------------------------------------------
+
+this_thread = threading.local()  # .file is what it is uploading
 
 
 def codes(error: Exception) -> set[str]:
@@ -309,6 +314,20 @@ def persist(action: Callable[[], Any], patience: float = PATIENCE) -> Any:
     return retry_target(action, is_passing, waits(), patience, faults.append)
 
 
+class Pieces:
+    """A body that goes out in pieces: Python's time-out is for all that is sent at once, and over a
+    slow line no chunk would get through. https://docs.python.org/3/library/socket.html
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.body = memoryview(body)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for start in range(0, len(self.body), PIECE_SIZE):
+            yield self.body[start : start + PIECE_SIZE]
+            this_thread.file.sent += PIECE_SIZE
+
+
 class PatientHttp(threading.local):
     """What takes every call to Google. httplib2 is for one thread: each has a connection here."""
 
@@ -319,11 +338,8 @@ class PatientHttp(threading.local):
     def request(self, uri: str, method: str, body: Any, headers: Item, **_: Any) -> Any:
         """Like httplib2.Http.request(), persistently."""
         chunk = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("Content-Range", ""))
-        if body and len(body) > PIECE_SIZE and not isinstance(body, str):
-            # Python's time-out is for all that is sent at once: over a slow line, only pieces get
-            # through. https://docs.python.org/3/library/socket.html#socket.socket.sendall
-            view = memoryview(body)
-            body = [view[i : i + PIECE_SIZE] for i in range(0, len(view), PIECE_SIZE)]
+        if isinstance(body, bytes) and len(body) > PIECE_SIZE:
+            body = Pieces(body)
 
         def attempt() -> Any:
             nonlocal body, headers
@@ -359,7 +375,7 @@ class FileContent(MediaFileUpload):
         # The metadata tell the true type: googleapiclient can't send message/* and multipart/*.
         kind = "application/octet-stream"
         super().__init__(str(file.path), kind, CHUNK_SIZE, file.size > MULTIPART_LIMIT)
-        self.file = file
+        self.file = this_thread.file = file
         self.digest = hashlib.md5(usedforsecurity=False)
         self.hashed = 0  # bytes
         self.moved = time.monotonic()
@@ -500,18 +516,19 @@ class Drive:
         self.service: Any = build("drive", "v3", http=authorized, cache_discovery=False)
         self.files: Any = self.service.files()
         self.listing: Item = {"supportsAllDrives": True, "pageSize": 1000}
-        if PARENT_FOLDER_ID != "root":  # which the scope drive.file can't ask for
-            report.step = "Looking up PARENT_FOLDER_ID"
-            answer = ANSWER | {"fields": "mimeType,trashed,driveId"}
-            parent = self.files.get(fileId=PARENT_FOLDER_ID, **answer).execute()
-            if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
-                raise Problem("That is no folder, or in the trash.")
-            if drive_id := parent.get("driveId"):
-                self.listing |= {
-                    "corpora": "drive",
-                    "driveId": drive_id,
-                    "includeItemsFromAllDrives": True,
-                }
+
+    def find_parent(self) -> None:
+        """See that PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
+        if PARENT_FOLDER_ID == "root":  # which the scope drive.file can't ask for
+            return
+        report.step = "Looking up PARENT_FOLDER_ID"
+        answer = ANSWER | {"fields": "mimeType,trashed,driveId"}
+        parent = self.files.get(fileId=PARENT_FOLDER_ID, **answer).execute()
+        if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
+            raise Problem("It is no folder, or in the trash.")
+        if drive_id := parent.get("driveId"):
+            self.listing |= {"corpora": "drive", "driveId": drive_id}
+            self.listing["includeItemsFromAllDrives"] = True
 
     def find(self, query: str, fields: str) -> Iterator[Item]:
         fields = f"nextPageToken,incompleteSearch,files({fields})"
@@ -525,6 +542,7 @@ class Drive:
 
     def find_folders(self) -> list[Item]:
         """The folders that this run replaces or clears away."""
+        report.step = "Looking for the old folder"
         names = [FOLDER_NAME, WORKING_NAME]
         quoted = [name.replace("\\", "\\\\").replace("'", "\\'") for name in names]
         query = (
@@ -562,6 +580,7 @@ class Drive:
 
     def reserve_ids(self, files: list[LocalFile]) -> str:
         """Give each file the id that it will have in Drive; return the one for the folder."""
+        report.step = "Making the folder"
         ids: list[str] = []
         while len(ids) <= len(files):
             count = min(len(files) + 1 - len(ids), 1000)
@@ -574,9 +593,11 @@ class Drive:
         body: Item = {"id": folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
         request = self.files.create(body=body | {"parents": [PARENT_FOLDER_ID]}, **ANSWER)
         self.make(request, folder_id)
+        report.standing = f'"{FOLDER_NAME}" is as it was; "{WORKING_NAME}" waits for the next run.'
 
     def copy(self, sources: dict[LocalFile, str], folder_id: str) -> list[LocalFile]:
         """Have Drive copy what it holds; the files that it did copy."""
+        report.step = "Copying"
         copied: list[LocalFile] = []
         faults: list[HttpError] = []
 
@@ -590,15 +611,18 @@ class Drive:
             if not error:
                 file.confirm(item)
                 copied.append(file)
+                report.say(f"copied (unchanged)  {file.path.name}", sys.stdout)
 
         def attempt() -> None:
             batch = self.service.new_batch_http_request(settle)
             for file in waiting.values():
-                request = {"fileId": sources[file], "body": file.metadata(folder_id)}
-                batch.add(self.files.copy(**request, **ANSWER), request_id=file.id)
+                body = file.metadata(folder_id)
+                request = self.files.copy(fileId=sources[file], body=body, **ANSWER)
+                batch.add(request, request_id=file.id)
+            faults.clear()
             batch.execute()
             if faults:
-                raise faults.pop()
+                raise faults[0]
 
         for start in range(0, len(sources), BATCH_SIZE):
             waiting = {file.id: file for file in list(sources)[start : start + BATCH_SIZE]}
@@ -619,8 +643,14 @@ class Drive:
                 if error.status_code not in (404, 410) or session == SESSIONS_PER_FILE - 1:
                     raise
 
+    def upload_all(self, files: list[LocalFile], folder_id: str) -> None:
+        report.step = "Uploading"
+        for file in in_parallel(lambda file: self.upload(file, folder_id), files):
+            report.say(f"uploaded  {file.path.name}  {amount(file.size)}", sys.stdout)
+
     def share(self, old: Item, folder_id: str) -> None:
         """Give the new folder the sharing of the old one; say what can't be carried over."""
+        report.step = "Carrying over the sharing"
         permissions = self.service.permissions()
         request = permissions.list(fileId=old["id"], fields=SHARING, supportsAllDrives=True)
         to = {"fileId": folder_id, "sendNotificationEmail": False, "supportsAllDrives": True}
@@ -631,6 +661,16 @@ class Drive:
             except HttpError as error:
                 who = body.get("emailAddress") or body.get("domain") or body["type"]
                 report.say(f"Not shared with {who} as {body['role']}: {explain(error)}")
+
+    def put_in_place(self, folder_id: str) -> Item:
+        """Rename the folder: the one moment at which the new replaces the old."""
+        report.step = "Putting the folder in place"
+        body = {"name": FOLDER_NAME}
+        new: Item = self.files.update(fileId=folder_id, body=body, **ANSWER).execute()
+        if new["trashed"]:
+            raise Problem("The folder was removed meanwhile, by hand or by a run started later.")
+        report.standing = f"The new folder is in place: {LINK}{folder_id}"
+        return new
 
     def remove(self, folder_id: str, permanently: bool) -> None:
         request: Any = self.files.update(fileId=folder_id, body={"trashed": True}, **ANSWER)
@@ -644,6 +684,7 @@ class Drive:
 
     def remove_older(self, new: Item, old: list[Item]) -> Item:
         """Remove all folders older than the newest complete one, which it gives."""
+        report.step = "Removing the old folder"
         folders = {folder["id"]: folder for folder in [*old, *self.find_folders(), new]}
         seen = {folder["id"] for folder in old}
 
@@ -670,61 +711,53 @@ def preview(files: list[LocalFile], unchanged: dict[LocalFile, str], old: list[I
         report.say(text, sys.stdout)
 
 
+def make_room(drive: Drive, folder_id: str, files: list[LocalFile]) -> str:
+    """Delete the unfinished folder; what to tell the user of the room in Drive."""
+    drive.remove(folder_id, permanently=True)
+    report.standing = f'"{FOLDER_NAME}" is as it was.'
+    quota = drive.service.about().get(fields="storageQuota").execute()["storageQuota"]
+    free = int(quota.get("limit", 0)) - int(quota["usage"])
+    needed = sum(file.size for file in files)
+    return (
+        f"{amount(needed)} needed, {amount(free)} free, {amount(int(quota['usageInDriveTrash']))} "
+        "in the trash, where old folders count for 30 days: empty it, or set DELETE_PERMANENTLY."
+    )
+
+
 def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:
+    """The order of a run. Until put_in_place(), a fault leaves the old folder as it was."""
     started = time.monotonic()
     drive = Drive(credentials)
-    report.step = "Looking for the old folder"
+    drive.find_parent()
     old = drive.find_folders()
     unchanged = drive.find_unchanged(files, old)
     if dry_run:
         preview(files, unchanged, old)
         return
-    report.step = "Making the folder"
     folder_id = drive.reserve_ids(files)
+    replaced = [folder for folder in old if folder["name"] == FOLDER_NAME]
+    shared = [folder for folder in replaced if folder.get("shared")]
     try:
         drive.create_folder(folder_id)
-        report.standing = (
-            f'"{FOLDER_NAME}" is as it was. The next run goes on from "{WORKING_NAME}".'
-        )
-        report.step = "Copying"
         copied = drive.copy(unchanged, folder_id)
-        for file in copied:
-            report.say(f"copied (unchanged)  {file.path.name}", sys.stdout)
-        report.step = "Uploading"
         rest = [file for file in files if file not in copied]
-        for file in in_parallel(lambda file: drive.upload(file, folder_id), rest):
-            report.say(f"uploaded  {file.path.name}  {amount(file.size)}", sys.stdout)
-        report.step = "Carrying over the sharing"
-        replaced = [folder for folder in old if folder["name"] == FOLDER_NAME]
-        for folder in replaced[:1]:
-            if folder.get("shared"):
-                drive.share(folder, folder_id)
-        report.step = "Putting the folder in place"
-        body = {"name": FOLDER_NAME}
-        new = drive.files.update(fileId=folder_id, body=body, **ANSWER).execute()
+        drive.upload_all(rest, folder_id)
+        for folder in shared:
+            drive.share(folder, folder_id)
+        new = drive.put_in_place(folder_id)
     except HttpError as error:
         if "storageQuotaExceeded" not in codes(error):
             raise
-        drive.remove(folder_id, permanently=True)
-        report.standing = f'"{FOLDER_NAME}" is as it was.'
-        quota = drive.service.about().get(fields="storageQuota").execute()["storageQuota"]
-        free = int(quota.get("limit", 0)) - int(quota["usage"])
-        raise Problem(
-            f"{explain(error)} {amount(sum(file.size for file in files))} needed, {amount(free)} "
-            f"free, {amount(int(quota['usageInDriveTrash']))} in the trash, where old folders count "
-            "for 30 days: empty it, or set DELETE_PERMANENTLY."
-        ) from error
-    if new["trashed"]:
-        raise Problem("The new folder was put into the trash, by hand or by a run started later.")
-    report.standing = f"The new folder is in place: {LINK}{folder_id}"
-    report.step = "Removing the old folder"
-    newest = drive.remove_older(new, old)
-    if any(folder.get("shared") or folder.get("starred") for folder in replaced):
-        report.say("The link has changed: the old folder was shared or starred.", sys.stdout)
+        raise Problem(f"{explain(error)} {make_room(drive, folder_id, files)}") from error
+    stays = drive.remove_older(new, old)
+    if shared or any(folder.get("starred") for folder in replaced):
+        report.say("The old folder was shared or starred: its link has changed.", sys.stdout)
     sent, seconds = amount(sum(file.size for file in rest)), time.monotonic() - started
-    counts = f"{len(rest)} uploaded, {len(copied)} copied unchanged"
-    report.say(f"{counts}, {sent} sent in {seconds:.1f} s", sys.stdout)
-    report.say(f"{LINK}{newest['id']}", sys.stdout)
+    report.say(
+        f"{len(rest)} uploaded, {len(copied)} copied unchanged, {sent} sent in {seconds:.1f} s\n"
+        f"{LINK}{stays['id']}",
+        sys.stdout,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -233,7 +233,7 @@ def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle) -> None:
     outcome = workdir.run()
     assert outcome.status == 1
     assert "503" in outcome.err.splitlines()[-2]
-    assert "goes on from" in outcome.err.splitlines()[-1]
+    assert "waits for the next run" in outcome.err.splitlines()[-1]
     assert folders(google)[0] == (NAME, OLD)
 
 

@@ -16,6 +16,11 @@ SETTINGS = {
         7,
         "FOLDER_NAME must be a name in quotes, not blank.",
     ),
+    "folder name of an unfinished folder": (
+        "FOLDER_NAME",
+        "mine (uploading)",
+        'FOLDER_NAME must not end in "(uploading)".',
+    ),
     "no files": ("FILES", [], "FILES must be a list of one or more paths in quotes."),
     "one path, no list": ("FILES", "a.txt", "FILES must be a list of one or more paths in quotes."),
     "entry is no text": ("FILES", [3], "FILES must be a list of one or more paths in quotes."),

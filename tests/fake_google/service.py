@@ -46,7 +46,8 @@ class Service:
         request.call.names = route.operation(request)
         fault = self.faults.take(request)
         self._tell("before", request.call)
-        if is_gone():
+        # Google does not look; but who kills a client here wants nothing done.
+        if self.watchers and is_gone():
             return Outcome(None, Ending.CLOSE)
         if fault in faults.UNREAD:
             return self._unread(request, fault)

@@ -317,8 +317,9 @@ class Drive:
     def consistency_check(self) -> None:
         """Raise AssertionError where the state is one that can't be."""
         with self.lock:
-            tops = {file.id for file in self.files.values() if not file.parents}
-            assert tops >= set(self.roots.values()), "a My Drive is gone"
+            tops = {file.id for file in self.files.values() if file.id == file.drive_id}
+            tops |= set(self.roots.values())
+            assert tops <= self.files.keys(), "a My Drive is gone"
             for key, file in self.files.items():
                 assert key == file.id, f"{file}: wrong id"
                 assert key in self.used, f"{file}: id not noted"
