@@ -4,10 +4,10 @@ All of them talk to the fake, which has a process of its own and the round trip 
 of each case. Prints tables, keeps no file. Takes some minutes, on a machine that is otherwise idle.
 """
 
+import http.client
 import json
 import multiprocessing
 import os
-import shutil
 import ssl
 import statistics
 import subprocess
@@ -132,8 +132,6 @@ def fake_throughput(size: int = 600 * MB, connections: int = 2) -> float:
         content = bytes(16 * MB)
 
         def send() -> None:
-            import http.client
-
             to = http.client.HTTPSConnection(proxy.hostname or "", proxy.port, context=trust)
             to.set_tunnel("www.googleapis.com", 443)
             bearer = {"Authorization": f"Bearer {remote.token['token']}"}
@@ -144,7 +142,9 @@ def fake_throughput(size: int = 600 * MB, connections: int = 2) -> float:
             where = urlsplit(answer.headers["Location"])
             pieces = (content for _ in range(size // connections // len(content)))
             length = size // connections // len(content) * len(content)
-            to.request("PUT", f"{where.path}?{where.query}", pieces, {"Content-Length": str(length)})
+            to.request(
+                "PUT", f"{where.path}?{where.query}", pieces, {"Content-Length": str(length)}
+            )
             assert to.getresponse().status == 200
 
         threads = [threading.Thread(target=send) for _ in range(connections)]
@@ -374,8 +374,7 @@ def print_calls(case: Case) -> None:
 def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     print(f"The fake takes {fake_throughput() / MB:.0f} MB/s.")
-    chosen = [case for case in (TINY, SMALL, LARGE)]
-    print_results({case: measure(case) for case in chosen})
+    print_results({case: measure(case) for case in (TINY, SMALL, LARGE)})
     print_calls(TINY)
     print_calls(SMALL)
     print_imports()

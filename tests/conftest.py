@@ -9,9 +9,10 @@ from workdir import Workdir
 
 
 @pytest.fixture
-def google() -> Iterator[FakeGoogle]:
+def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
     """A fake of its own for the test, which accounts for all that happened to it at the end."""
-    with FakeGoogle() as fake:
+    marker = request.node.get_closest_marker("line")
+    with FakeGoogle(**(marker.kwargs if marker else {})) as fake:
         yield fake
     assert fake.unused_faults() == [], "faults that were asked for and never happened"
     assert fake.strangers == [], "hosts that are not Google's were called"

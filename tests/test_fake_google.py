@@ -14,7 +14,6 @@ import json
 import re
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
@@ -440,7 +439,7 @@ def test_what_arrived_before_a_break_is_kept(google: FakeGoogle, client: Client)
     connection.putheader("Content-Length", str(4 * GRAIN))
     connection.endheaders()
     connection.send(ZEROS + b"some more")
-    connection.close()
+    socket.socket.shutdown(connection.sock, socket.SHUT_WR)
     wait_for(lambda: any(call.ended for call in google.calls("upload.chunk")))
     assert client.ask(session).headers["Range"] == f"bytes=0-{GRAIN - 1}"
 

@@ -149,6 +149,7 @@ def test_three_runs_at_full_speed(google: FakeGoogle, tmp_path: Path) -> None:
     assert_replaced(google, versions[0])
 
 
+@pytest.mark.line(bandwidth=CHUNK)
 @pytest.mark.parametrize(
     ("number", "status", "word"),
     [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")],
@@ -165,7 +166,6 @@ def test_signal_in_the_middle_of_a_chunk(
 
     def interrupt(moment: str, call: Any) -> None:
         if (moment, call.operation) == ("before", "upload.chunk"):
-            google.bandwidth = CHUNK
             sent.append(time.monotonic())
             run[0].process.send_signal(number)
 
@@ -178,7 +178,7 @@ def test_signal_in_the_middle_of_a_chunk(
     assert "Traceback" not in outcome.err
     assert (NAME, OLD) in folders(google)
     google.service.watchers.clear()
-    google.bandwidth = None
+    google.server.throttle.rate = None
     seen = len(google.log)
     assert workdir.run().status == 0
     assert_replaced(google, content)

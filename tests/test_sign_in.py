@@ -22,7 +22,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import pytest
 from fake_google import FakeGoogle
 from situations import NAME, add_old_folder, assert_replaced, prepare
-from workdir import Outcome, Workdir
+from workdir import REPOSITORY, Outcome, Workdir
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 DRIVE_FILE = "https://www.googleapis.com/auth/drive.file"
@@ -213,11 +213,10 @@ NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (lambda path: path.mkdir(), NOT_FOR_DESKTOP),
     "a binary file": (lambda path: path.write_bytes(b"\xff\xfe{\x00"), NOT_FOR_DESKTOP),
     "the example as it is shipped": (
-        lambda path: path.write_bytes(EXAMPLE.read_bytes()),
+        lambda path: path.write_bytes((REPOSITORY / "credentials.json.example").read_bytes()),
         "is still the example",
     ),
 }
-EXAMPLE = Path(__file__).resolve().parent.parent / "credentials.json.example"
 
 
 @pytest.mark.parametrize(("make", "wrong"), NO_FILE.values(), ids=NO_FILE.keys())
@@ -318,7 +317,7 @@ def unreadable(workdir: Workdir) -> None:
     (workdir.path / "token.json").chmod(0)
 
 
-SEVEN_DAYS = "7 days"  # the likeliest reason has to be named: publishing the app mends it
+SEVEN_DAYS = "7 days"  # after which a token of an app in "Testing" expires: the likeliest reason
 LOST: dict[str, tuple[Arrange, str]] = {
     "expired and revoked": (lambda workdir: revoked(workdir, -10), SEVEN_DAYS),
     "revoked, but it looks valid": (lambda workdir: revoked(workdir, 3600), SEVEN_DAYS),
@@ -328,11 +327,7 @@ LOST: dict[str, tuple[Arrange, str]] = {
     "no refresh token": (lambda workdir: edit_token(workdir, "refresh_token"), "refresh_token"),
     "refresh token null, expired": (
         lambda workdir: edit_token(workdir, expires_in=-10, refresh_token=None),
-        "refresh_token",
-    ),
-    "refresh token null": (
-        lambda workdir: edit_token(workdir, refresh_token=None),
-        "refresh_token",
+        "refresh",
     ),
     "no client": (lambda workdir: edit_token(workdir, "client_id"), "token.json"),
     "no scopes": (lambda workdir: edit_token(workdir, "scopes"), "token.json"),
@@ -469,9 +464,8 @@ UNHEARD = {
     "answer lost": ["answer-lost"],
     "answer lost by reset": ["answer-reset"],
     "answer cut": ["body-cut"],
-    "JSON cut short": ["truncated-json"],
-    "200 with a web page": ["html-200"],
 }
+NONSENSE = {"JSON cut short": ["truncated-json"], "200 with a web page": ["html-200"]}
 ROWS = [(way, fault) for way in WAYS for fault in HICCUPS] + [("refresh", f) for f in UNHEARD]
 
 
@@ -518,17 +512,26 @@ def test_patience_has_an_end(user: Workdir, google: FakeGoogle, way: str, fault:
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("fault", UNHEARD)
-def test_code_that_is_used_up_ends_the_run(user: Workdir, google: FakeGoogle, fault: str) -> None:
-    """A code works once: when the answer to it is lost, only a new run helps."""
-    revoked(user, -10)
-    google.fail("oauth.token.authorization_code", *UNHEARD[fault])
+@pytest.mark.parametrize("fault", NONSENSE)
+def test_nonsense_is_not_taken_for_a_lost_token(
+    user: Workdir, google: FakeGoogle, fault: str
+) -> None:
+    user.sign_in(expires_in=-10)
+    google.fail("oauth.token.refresh", *NONSENSE[fault])
     with untouched(user.path / "token.json"):
         outcome = run(user)
-    assert outcome.status == 1
-    assert outcome.err.splitlines()[-1] == CHANGED_NOTHING
-    assert "run again" in outcome.err.splitlines()[-2]
-    assert google.drive.everything() == []
+    assert_refused(outcome, google, "Google's answer makes no sense")
+    assert consents(google) == 0
+
+
+@pytest.mark.parametrize("fault", UNHEARD | NONSENSE)
+def test_code_that_is_used_up_ends_the_run(user: Workdir, google: FakeGoogle, fault: str) -> None:
+    """A code works once: when the answer to it is lost, only a new sign-in helps."""
+    revoked(user, -10)
+    google.fail("oauth.token.authorization_code", *(UNHEARD | NONSENSE)[fault])
+    with untouched(user.path / "token.json"):
+        outcome = run(user)
+    assert_refused(outcome, google, "again")
 
 
 def test_hiccup_after_drive_refused_the_token(user: Workdir, google: FakeGoogle) -> None:
@@ -729,14 +732,21 @@ def test_no_browser(workdir: Workdir, google: FakeGoogle, command: str | None) -
     assert len(outcome.err.splitlines()) == 4, "there is more than the request to sign in"
 
 
-TEXT_BROWSERS = ["w3m", "lynx", "links", "elinks", "www-browser"]
+TEXT_BROWSERS = [
+    *((name, None) for name in ("www-browser", "links", "elinks", "lynx", "w3m")),
+    ("w3m", "w3m"),
+    ("w3m", "w3m %s"),
+    ("lynx", "lynx -accept_all_cookies %s"),
+    ("w3m", "{path}"),
+    ("w3m", "{path} %s"),
+]
 
 
-@pytest.mark.parametrize("variable", ["", "{name}", "{name} %s", "{path} %s"])
-@pytest.mark.parametrize("name", TEXT_BROWSERS)
+@pytest.mark.parametrize(("name", "command"), TEXT_BROWSERS)
 def test_text_browser_is_not_started(
-    workdir: Workdir, google: FakeGoogle, name: str, variable: str
+    workdir: Workdir, google: FakeGoogle, name: str, command: str | None
 ) -> None:
+    """It would take the terminal; without BROWSER, it is what a machine without a screen has."""
     programs = workdir.path.parent / "bin"
     programs.mkdir()
     started = programs / "started"
@@ -746,9 +756,9 @@ def test_text_browser_is_not_started(
     workdir.environment |= {
         "PATH": f"{programs}:{workdir.environment['PATH']}",
         "TERM": "xterm",
-        "BROWSER": variable.format(name=name, path=program),
+        "BROWSER": (command or "").format(path=program),
     }
-    if not variable:
+    if command is None:
         del workdir.environment["BROWSER"]
     assert_user_can_follow_the_link(workdir, google)
     assert not started.exists()
@@ -874,7 +884,8 @@ def test_port_in_use_is_said(workdir: Workdir, google: FakeGoogle) -> None:
         port = server.getsockname()[1]
         workdir.set(SIGN_IN_PORT=port)
         outcome = run(workdir)
-    assert_refused(outcome, google, "Address already in use")
+    assert (outcome.status, outcome.err.splitlines()[-1]) == (1, CHANGED_NOTHING)
+    assert "Address already in use" in outcome.err
     assert "SIGN_IN_PORT" in outcome.err
     assert google.log == []
 

@@ -241,11 +241,11 @@ def test_parent_that_is_no_folder_is_named(
     assert drive.everything() == before
 
 
+@pytest.mark.line(round_trip=0.1)
 def test_uploads_run_in_parallel(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.contents({f"{number}.txt": b"x" * number for number in range(12)})
     workdir.set(PARALLEL_UPLOADS=3)
     workdir.sign_in()
-    google.round_trip = 0.05
     assert workdir.run().status == 0
     uploads = google.calls("files.create.multipart")
     peak = max(sum(b.started <= a.started < b.ended for b in uploads) for a in uploads)

@@ -76,11 +76,12 @@ class Connection:
             outcome = self.service.outcome(request, self.is_gone)
             call.sent = request.stream.taken
             if outcome.reply and outcome.ending in (Ending.ANSWER, Ending.HALF):
-                call.status = outcome.reply.status
+                # Before the client has it, and may look into the log.
+                call.status, call.ended = outcome.reply.status, time.monotonic()
             return self._end(head, outcome.reply, outcome.ending)
         finally:
             call.sent = request.stream.taken
-            call.ended = time.monotonic()
+            call.ended = call.ended or time.monotonic()
             self.busy = False
 
     def _request(self, head: Head) -> Request:

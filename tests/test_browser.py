@@ -1,0 +1,85 @@
+"""Signing in with a real browser: the link that was printed, a click, and back to the script."""
+
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from fake_google import FakeGoogle
+from playwright.sync_api import Page, sync_playwright
+from situations import assert_replaced
+from test_sign_in import CHANGED_NOTHING, SignIn, consents
+from workdir import Workdir
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+# Where tests are to run for certain, a missing browser is a failure.
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and os.environ.get("CI") != "true",
+    reason=f"none of {', '.join(NAMES)} is installed",
+)
+
+
+def only_to(proxy: str) -> str:
+    """Proxy rules that lead the sign-in's host to the fake, and what a browser else calls, nowhere."""
+    rules = f"""function FindProxyForURL(url, host) {{
+        if (host == "127.0.0.1") return "DIRECT";
+        return "PROXY " + (host == "accounts.google.com" ? "{urlsplit(proxy).netloc}" : "127.0.0.1:1");
+    }}"""
+    return "data:application/x-ns-proxy-autoconfig;base64," + b64encode(rules.encode()).decode()
+
+
+@pytest.fixture
+def page(google: FakeGoogle) -> Iterator[Page]:
+    """A page of a browser that reaches the fake in place of Google."""
+    assert CHROMIUM, "CI has to install Chromium"
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                f"--proxy-pac-url={only_to(google.proxy)}",
+            ],
+        ) as browser,
+        browser.new_context(ignore_https_errors=True) as context,
+    ):
+        yield context.new_page()
+
+
+def test_allow_leads_back_and_the_upload_goes_on(
+    workdir: Workdir, google: FakeGoogle, page: Page
+) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.set(SIGN_IN_TIMEOUT=60.0)
+    waiting = SignIn(workdir)
+    page.goto(waiting.link)
+    assert google.user in page.inner_text("main")
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(f"http://127.0.0.1:{waiting.port}/**")
+    assert "you may close this page" in page.inner_text("body")
+    outcome = waiting.finish()
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == waiting.said
+    assert_replaced(google, {"a.txt": b"a"})
+    assert workdir.run().status == 0
+    assert consents(google) == 2, "the page and the click on it"
+
+
+def test_cancel_ends_the_run(workdir: Workdir, google: FakeGoogle, page: Page) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.set(SIGN_IN_TIMEOUT=60.0)
+    waiting = SignIn(workdir)
+    page.goto(waiting.link)
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_url(f"http://127.0.0.1:{waiting.port}/**")
+    assert "you may close this page" in page.inner_text("body")
+    outcome = waiting.finish()
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "access_denied" in outcome.err.splitlines()[-2]
+    assert outcome.err.splitlines()[-1] == CHANGED_NOTHING
+    assert google.drive.everything() == []
+    assert not (workdir.path / "token.json").exists()

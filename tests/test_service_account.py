@@ -1,0 +1,291 @@
+"""Service accounts: they act for a user, or in a shared drive, and are told so where they can't."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_google import FakeGoogle
+from test_sign_in import CHANGED_NOTHING, DRIVE, DRIVE_FILE, run, untouched
+from workdir import Outcome, Workdir
+
+NAME = "Quickstart uploads"
+FIRST = {"a.txt": b"stays", "b.txt": b"goes"}
+SECOND = {"a.txt": b"stays", "c.txt": b"comes"}
+
+
+def use_account(workdir: Workdir, delegated: list[str] | None = None) -> str:
+    """Make credentials.json a service account's; its address."""
+    account = workdir.google.service_account(delegated)
+    workdir.write_json("credentials.json", account)
+    address: str = account["client_email"]
+    return address
+
+
+def assert_no_sign_in(workdir: Workdir) -> None:
+    """Nobody was asked, nothing was saved."""
+    calls = workdir.google.calls("oauth.consent", "oauth.token.refresh")
+    assert calls == []
+    assert not list(workdir.path.glob("*token.json*"))
+
+
+def assert_one_message(outcome: Outcome, *parts: str) -> None:
+    """The run failed, with one line that holds these parts, and one on how things stand."""
+    assert outcome.status == 1
+    what, standing = outcome.err.splitlines()
+    for part in parts:
+        assert part in what
+    assert standing
+    assert "Traceback" not in what
+
+
+def held(google: FakeGoogle, folder_id: str) -> list[tuple[str, Any]]:
+    return google.drive.everything(folder_id)
+
+
+# ---- Acting for a user ---------------------------------------------------------------------------
+
+
+def test_delegated_user_is_acted_for(workdir: Workdir, google: FakeGoogle) -> None:
+    use_account(workdir, delegated=[google.user])
+    workdir.set(DELEGATED_USER=google.user)
+    for content in (FIRST, SECOND):
+        workdir.contents(content)
+        outcome = run(workdir)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert google.drive.everything() == [(NAME, list(content.items()))]
+    assert "copied (unchanged)  a.txt" in outcome.lines
+    (folder,) = google.drive.folders(NAME)
+    assert folder.owner == google.user
+    assert_no_sign_in(workdir)
+
+
+def test_token_of_a_person_is_left_alone(workdir: Workdir, google: FakeGoogle) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.sign_in(user="someone@example.com")
+    use_account(workdir, delegated=[google.user])
+    workdir.set(DELEGATED_USER=google.user)
+    with untouched(workdir.path / "token.json"):
+        assert run(workdir).status == 0
+    assert [folder.name for folder in google.drive.folders()] == [NAME]
+
+
+@pytest.mark.parametrize("delegated", [[], ["someone.else@example.com"]])
+def test_user_who_is_not_delegated(
+    workdir: Workdir, google: FakeGoogle, delegated: list[str]
+) -> None:
+    use_account(workdir, delegated)
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER=google.user)
+    outcome = run(workdir)
+    assert_one_message(outcome, "The service account may not act for DELEGATED_USER")
+    assert outcome.err.splitlines()[-1] == CHANGED_NOTHING
+    assert google.drive.everything() == []
+    assert_no_sign_in(workdir)
+
+
+def test_nothing_but_drive_file_is_asked_for(workdir: Workdir, google: FakeGoogle) -> None:
+    use_account(workdir, delegated=[google.user])
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER=google.user)
+    by_hand = google.drive.add_folder(NAME, app=False)
+    assert run(workdir).status == 0
+    assert not google.drive.file(by_hand.id).trashed
+    tokens = {call.token for call in google.calls("files.list")}
+    grants = [google.world.accounts.grant_of(token) for token in tokens]
+    assert [grant.scopes for grant in grants if grant] == [{DRIVE_FILE}]
+
+
+HICCUPS = {
+    "503 with a web page": ["503"],
+    "503 with JSON, five times": ["503-json"] * 5,
+    "closed before reading": ["close-unread"],
+    "closed after reading": ["close-read"],
+    "answer lost": ["answer-lost"],
+    "reset": ["reset"],
+}
+
+
+@pytest.mark.parametrize("faults", HICCUPS.values(), ids=HICCUPS.keys())
+def test_hiccup_of_the_token_server_is_waited_out(
+    workdir: Workdir, google: FakeGoogle, faults: list[str]
+) -> None:
+    use_account(workdir, delegated=[google.user])
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER=google.user)
+    google.fail("oauth.token.jwt", *faults)
+    outcome = run(workdir)
+    assert outcome.status == 0, outcome.err
+    assert google.drive.everything() == [(NAME, [("a.txt", b"a")])]
+
+
+def test_token_that_drive_refuses_is_renewed(workdir: Workdir, google: FakeGoogle) -> None:
+    use_account(workdir, delegated=[google.user])
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER=google.user)
+    google.fail("files.create.multipart", "401")
+    outcome = run(workdir)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert google.drive.everything() == [(NAME, [("a.txt", b"a")])]
+
+
+def test_account_that_is_gone(workdir: Workdir, google: FakeGoogle) -> None:
+    """Nobody can consent in its place: the run ends."""
+    address = use_account(workdir)
+    del google.world.accounts.service_accounts[address]
+    workdir.files(a_txt=b"a")
+    assert_one_message(run(workdir), "invalid_grant")
+    assert_no_sign_in(workdir)
+
+
+# ---- No storage of its own -----------------------------------------------------------------------
+
+
+def in_its_own_drive(google: FakeGoogle, address: str) -> str:
+    return "root"
+
+
+def in_a_folder_shared_with_it(google: FakeGoogle, address: str) -> str:
+    folder = google.drive.add_folder("shared by hand", app=False)
+    google.drive.share(folder.id, "user", "writer", email=address)
+    return folder.id
+
+
+@pytest.mark.parametrize("place", [in_its_own_drive, in_a_folder_shared_with_it])
+def test_no_storage_of_its_own(
+    workdir: Workdir, google: FakeGoogle, place: Callable[[FakeGoogle, str], str]
+) -> None:
+    address = use_account(workdir)
+    workdir.files(a_txt=b"a", b_txt=b"b")
+    workdir.set(PARENT_FOLDER_ID=place(google, address), SCOPES=[DRIVE])
+    outcome = run(workdir)
+    assert_one_message(outcome, "a service account has none", "DELEGATED_USER", "shared drive")
+    assert "DELETE_PERMANENTLY" not in outcome.err, "there is nothing that emptying could free"
+    assert [file.name for file in google.drive.files.values() if NAME in file.name] == []
+    assert_no_sign_in(workdir)
+
+
+# ---- In a shared drive ---------------------------------------------------------------------------
+
+
+def top_of_the_drive(google: FakeGoogle, drive_id: str) -> str:
+    return drive_id
+
+
+def folder_in_the_drive(google: FakeGoogle, drive_id: str) -> str:
+    return google.drive.add_folder("made by hand", parent=drive_id, app=False).id
+
+
+@pytest.mark.parametrize("place", [top_of_the_drive, folder_in_the_drive])
+@pytest.mark.parametrize(
+    ("role", "permanently"),
+    [("fileOrganizer", False), ("organizer", False), ("organizer", True)],
+)
+def test_shared_drive(
+    workdir: Workdir,
+    google: FakeGoogle,
+    place: Callable[[FakeGoogle, str], str],
+    role: str,
+    permanently: bool,
+) -> None:
+    address = use_account(workdir)
+    drive_id = google.drive.add_shared_drive("Team", {google.user: "organizer", address: role})
+    parent = place(google, drive_id)
+    workdir.set(PARENT_FOLDER_ID=parent, SCOPES=[DRIVE], DELETE_PERMANENTLY=permanently)
+    elsewhere = google.drive.add_folder(NAME)
+    ended = []
+    for content in (FIRST, SECOND, SECOND):
+        workdir.contents(content)
+        outcome = run(workdir)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert held(google, parent) == [(NAME, list(content.items()))]
+        ended.append(outcome.lines[-2].rpartition(",")[0])
+    assert ended == [
+        "2 uploaded, 0 copied unchanged",
+        "1 uploaded, 1 copied unchanged",
+        "0 uploaded, 2 copied unchanged",
+    ]
+    trashed = google.drive.folders(NAME, parent=parent, trashed=True)
+    assert len(trashed) == (0 if permanently else 2)
+    assert not elsewhere.trashed
+    (folder,) = google.drive.folders(NAME, parent=parent)
+    assert (folder.drive_id, folder.owner) == (drive_id, None)
+    assert_no_sign_in(workdir)
+
+
+def test_dry_run_in_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None:
+    address = use_account(workdir)
+    drive_id = google.drive.add_shared_drive("Team", {address: "fileOrganizer"})
+    workdir.set(PARENT_FOLDER_ID=drive_id, SCOPES=[DRIVE])
+    workdir.contents(FIRST)
+    assert run(workdir).status == 0
+    workdir.contents(SECOND)
+    outcome = workdir.run("--dry-run")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.lines[:2] == ["copy (unchanged)  a.txt  5 bytes", "upload  c.txt  5 bytes"]
+    assert outcome.lines[2].startswith(f'replace "{NAME}"')
+    assert held(google, drive_id) == [(NAME, list(FIRST.items()))]
+
+
+OUT_OF_REACH = {
+    "not a member": (False, DRIVE),
+    "drive.file does not reach it": (True, DRIVE_FILE),
+}
+
+
+@pytest.mark.parametrize(("is_member", "scope"), OUT_OF_REACH.values(), ids=OUT_OF_REACH.keys())
+def test_shared_drive_out_of_reach(
+    workdir: Workdir, google: FakeGoogle, is_member: bool, scope: str
+) -> None:
+    address = use_account(workdir)
+    members = {google.user: "organizer"}
+    if is_member:
+        members[address] = "fileOrganizer"
+    drive_id = google.drive.add_shared_drive("Team", members)
+    workdir.files(a_txt=b"a")
+    workdir.set(PARENT_FOLDER_ID=drive_id, SCOPES=[scope])
+    outcome = run(workdir)
+    assert_one_message(outcome, "PARENT_FOLDER_ID", "see SCOPES")
+    assert outcome.err.splitlines()[-1] == CHANGED_NOTHING
+    assert held(google, drive_id) == []
+
+
+def test_reader_of_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None:
+    address = use_account(workdir)
+    members = {google.user: "organizer", address: "reader"}
+    drive_id = google.drive.add_shared_drive("Team", members)
+    workdir.files(a_txt=b"a")
+    workdir.set(PARENT_FOLDER_ID=drive_id, SCOPES=[DRIVE])
+    outcome = run(workdir)
+    assert_one_message(outcome, "may not write to PARENT_FOLDER_ID")
+    assert held(google, drive_id) == []
+
+
+# ---- A credentials.json that is none -------------------------------------------------------------
+
+
+def without(account: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in account.items() if name != key}
+
+
+BROKEN: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no private key": lambda account: without(account, "private_key"),
+    "no address": lambda account: without(account, "client_email"),
+    "key is no key": lambda account: account | {"private_key": "secret"},
+    "key is cut": lambda account: account | {"private_key": account["private_key"][:200]},
+    "key is a number": lambda account: account | {"private_key": 5},
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_key_is_said_before_anything_is_sent(
+    workdir: Workdir, google: FakeGoogle, spoil: Callable[[dict[str, Any]], Any]
+) -> None:
+    account = google.service_account([google.user])
+    workdir.files(a_txt=b"a")
+    workdir.write("credentials.json", json.dumps(spoil(account)).encode())
+    outcome = run(workdir)
+    assert outcome.status == 2
+    assert outcome.err.startswith("credentials.json ")
+    assert outcome.err.splitlines()[-1] == "Nothing was sent."
+    assert google.log == []
