@@ -115,11 +115,12 @@ ADVICE = {
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID: see SCOPES.",
     "insufficientPermissions": "Delete token.json, run again and allow everything that is asked.",
     "notFound": "It was removed meanwhile, or is out of reach for this sign-in: see SCOPES.",
-    "storageQuotaExceeded": "No room is left (a service account has none: see README.md).",
+    "storageQuotaExceeded": "No room is left (a service account has none: set DELEGATED_USER).",
     "access_denied": "It was refused, or the account is no test user of the app: publish the app.",
     "admin_policy_enforced": "Your Workspace administrator does not allow this app: ask there.",
     "deleted_client": "The OAuth client is gone (unused for 6 months?): restore or replace it.",
     "invalid_client": "credentials.json no longer fits its OAuth client: make a new one.",
+    "invalid_grant": "Sign in again. In 'Testing', an app needs that every 7 days: publish it.",
     "org_internal": "The OAuth client is for one organisation: sign in with an account of that.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER: see README.md.",
 }
@@ -127,6 +128,7 @@ GET_CREDENTIALS = """Make an OAuth client of type 'Desktop app' on
 https://console.cloud.google.com/auth/clients and save its JSON as credentials.json beside the
 script. README.md tells each step."""
 
+TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}  # they would take the terminal
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
 Item = dict[str, Any]  # what Drive tells of a file or folder
 
@@ -238,6 +240,13 @@ def check_settings() -> list[str]:
     return [sentence for sentence, holds in rules.items() if not holds]
 
 
+def service_account(key: Item) -> Any:
+    """Credentials from a service account's key; ValueError if it is damaged."""
+    from google.oauth2.service_account import Credentials as ServiceAccount
+
+    return ServiceAccount.from_service_account_info(key, scopes=SCOPES, subject=DELEGATED_USER)
+
+
 def check() -> tuple[list[LocalFile], Item]:
     """The files, and what credentials.json holds: or a Problem with all that is wrong here."""
     problems = check_settings()
@@ -253,7 +262,9 @@ def check() -> tuple[list[LocalFile], Item]:
     try:
         client = json.loads((HERE / "credentials.json").read_bytes())
         wrong = ""
-        if client.get("type") != "service_account":
+        if client.get("type") == "service_account":
+            service_account(client)
+        else:
             texts = [client["installed"][key] for key in CLIENT_KEYS]
             wrong = "is still the example" if "YOUR_" in "".join(texts) else ""
     except FileNotFoundError:
@@ -294,6 +305,8 @@ def explain(error: Exception) -> str:
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, HttpError):
         what = f"Google answered {error.status_code}, {error.reason}"
+    if isinstance(error, RefreshError):
+        what = f"Google answered {error.args[0]}"
     return " ".join([what.strip(" .:") + "."] + [ADVICE[c] for c in codes(error) if c in ADVICE])
 
 
@@ -423,16 +436,15 @@ def sign_in(client: Item) -> Any:
     """Google credentials: a service account's, the cached ones, or new ones by consent."""
     report.step = "Signing in"
     if client.get("type") == "service_account":
-        from google.oauth2 import service_account
-
-        make = service_account.Credentials.from_service_account_info
-        return make(client, scopes=SCOPES, subject=DELEGATED_USER)
+        return service_account(client)
     try:
         token = json.loads(TOKEN_FILE.read_bytes())
         if token["client_id"] != client["installed"]["client_id"]:
             raise ValueError("from another OAuth client")
         if set(token["scopes"]) != set(SCOPES):
             raise ValueError("for other SCOPES")
+        if not token["refresh_token"]:
+            raise ValueError("without a refresh token")
         token["client_secret"] = client["installed"]["client_secret"]
         credentials = Credentials.from_authorized_user_info(token, SCOPES)
     except FileNotFoundError:
@@ -450,11 +462,14 @@ def save_token(credentials: Credentials) -> None:
     """Replace token.json, whole or not at all, for this user's eyes only."""
     try:
         descriptor, path = tempfile.mkstemp(prefix="token.json.", dir=HERE)  # of mode 0600
-        with open(descriptor, "w") as file:
-            file.write(credentials.to_json())
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(path, TOKEN_FILE)
+        try:
+            with open(descriptor, "w") as file:
+                file.write(credentials.to_json())
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(path, TOKEN_FILE)
+        finally:
+            Path(path).unlink(missing_ok=True)
     except OSError as error:
         report.say(f"token.json can't be written, so the next run will ask again: {error}.")
 
@@ -462,18 +477,17 @@ def save_token(credentials: Credentials) -> None:
 def open_browser(address: str) -> None:
     with suppress(Exception):  # the user has the address anyway
         browser: Any = webbrowser.get()
-        if browser.name not in ("www-browser", "links", "elinks", "lynx", "w3m"):  # in the terminal
+        if Path(browser.name).name not in TEXT_BROWSERS:
             browser.open(address)
 
 
-def ask_consent(client: Item) -> Credentials:
-    """A new sign-in, by consent in a browser, saved to token.json."""
-    from google_auth_oauthlib.flow import InstalledAppFlow
-
+def receive_answer(flow: Any) -> dict[str, str]:
+    """What Google's page sends the browser back with; empty if nobody answered."""
     answer: dict[str, str] = {}
 
     def page(request: Item, start: Callable[..., Any]) -> list[bytes]:
-        answer.update(parse_qsl(request["QUERY_STRING"]))
+        if "state=" in request["QUERY_STRING"]:  # else it is something else, such as an icon
+            answer.update(parse_qsl(request["QUERY_STRING"]))
         start("200 OK", [("Content-Type", "text/plain")])
         return [b"That is all: you may close this page."]
 
@@ -481,23 +495,37 @@ def ask_consent(client: Item) -> Credentials:
     quiet = {"timeout": 5, "log_message": lambda *_: None}
     handler = type("Handler", (wsgiref.simple_server.WSGIRequestHandler,), quiet)
     serve = wsgiref.simple_server.make_server
-    with serve("127.0.0.1", SIGN_IN_PORT, page, handler_class=handler) as server:
-        flow = InstalledAppFlow.from_client_config(client, SCOPES)
-        flow.redirect_uri = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        server = serve("127.0.0.1", SIGN_IN_PORT, page, handler_class=handler)
+    except OSError as error:
+        raise Problem(f"SIGN_IN_PORT can't be used: {error}.") from error
+    with server:
+        port = server.server_port
+        flow.redirect_uri = f"http://127.0.0.1:{port}/"
         # Without prompt=consent, Google gives no refresh token the second time.
         address, state = flow.authorization_url(prompt="consent")
         report.say(
             f"To sign in to Google, open this link, if no browser does by itself:\n{address}\n"
             "No browser on this machine? Run this on one that has one, and open the link there:\n"
-            f"ssh -L {server.server_port}:127.0.0.1:{server.server_port} USER@THIS-MACHINE"
+            f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE"
         )
         threading.Thread(target=open_browser, args=[address], daemon=True).start()
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         server.timeout = 1  # second
         deadline = time.monotonic() + SIGN_IN_TIMEOUT
-        while "state" not in answer and time.monotonic() < deadline:
-            server.handle_request()  # which may be for something else, such as an icon
+        while not answer and time.monotonic() < deadline:
+            server.handle_request()
     if answer.get("state", state) != state:
         raise Problem("The answer is not to this run's question, maybe forged: run again.")
+    return answer
+
+
+def ask_consent(client: Item) -> Credentials:
+    """A new sign-in, by consent in a browser, saved to token.json."""
+    from google_auth_oauthlib.flow import InstalledAppFlow
+
+    flow = InstalledAppFlow.from_client_config(client, SCOPES)
+    answer = receive_answer(flow)
     if "code" not in answer:
         raise Problem(explain(ValueError(answer.get("error", "nobody answered on its page"))))
     persist(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
@@ -776,7 +804,7 @@ def main(arguments: list[str] | None = None) -> int:
         except (HttpError, RefreshError) as error:
             if "installed" not in client or not codes(error) & SIGN_IN_LOST:
                 raise
-            report.say(f"The sign-in no longer holds: {explain(error)}")
+            report.say(f"The sign-in has ended. {explain(error)}")
             run(ask_consent(client), files, options.dry_run)
         return 0
     except Problem as problem:

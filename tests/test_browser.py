@@ -4,7 +4,6 @@ import os
 import shutil
 from base64 import b64encode
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from fake_google import FakeGoogle
@@ -22,19 +21,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def only_to(proxy: str) -> str:
-    """Proxy rules that lead the sign-in's host to the fake, and what a browser else calls, nowhere."""
-    rules = f"""function FindProxyForURL(url, host) {{
-        if (host == "127.0.0.1") return "DIRECT";
-        return "PROXY " + (host == "accounts.google.com" ? "{urlsplit(proxy).netloc}" : "127.0.0.1:1");
-    }}"""
-    return "data:application/x-ns-proxy-autoconfig;base64," + b64encode(rules.encode()).decode()
+# Google's sign-in is the fake; what a browser else wants of the world leads nowhere.
+PROXY_RULES = """
+function FindProxyForURL(url, host) {
+    if (host == "127.0.0.1") return "DIRECT";
+    return host == "accounts.google.com" ? "PROXY %s" : "PROXY 127.0.0.1:1";
+}
+"""
 
 
 @pytest.fixture
 def page(google: FakeGoogle) -> Iterator[Page]:
     """A page of a browser that reaches the fake in place of Google."""
     assert CHROMIUM, "CI has to install Chromium"
+    rules = b64encode((PROXY_RULES % google.proxy.removeprefix("http://")).encode()).decode()
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(
@@ -42,12 +42,14 @@ def page(google: FakeGoogle) -> Iterator[Page]:
             args=[
                 "--no-sandbox",
                 "--disable-dev-shm-usage",
-                f"--proxy-pac-url={only_to(google.proxy)}",
+                f"--proxy-pac-url=data:application/x-ns-proxy-autoconfig;base64,{rules}",
             ],
         ) as browser,
         browser.new_context(ignore_https_errors=True) as context,
     ):
         yield context.new_page()
+    # An icon, which a browser asks for unasked, is not what the fake has to offer.
+    google.unknown[:] = [call for call in google.unknown if call.path != "/favicon.ico"]
 
 
 def test_allow_leads_back_and_the_upload_goes_on(

@@ -357,14 +357,21 @@ def test_chunk_of_odd_size(client: Client, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("start", "total"),
-    [(GRAIN + 1, 4 * GRAIN), (2 * GRAIN, 4 * GRAIN), (GRAIN, 4 * GRAIN + 1), (GRAIN, GRAIN + 1)],
-    ids=["byte left out", "chunk left out", "other total", "beyond the total"],
+    [(GRAIN + 1, 4 * GRAIN), (2 * GRAIN, 4 * GRAIN), (GRAIN, 4 * GRAIN + 1)],
+    ids=["byte left out", "chunk left out", "other total"],
 )
 def test_chunk_that_does_not_fit(client: Client, start: int, total: int) -> None:
     """A chunk goes on from what has arrived, towards one total (guides/manage-uploads)."""
     session = client.session(4 * GRAIN)
     client.send(session, ZEROS, 0, 4 * GRAIN)
     assert client.send(session, ZEROS, start, total).error == (400, "badRequest")
+
+
+def test_chunk_beyond_the_total(client: Client) -> None:
+    """An upload ends at its total (guides/manage-uploads)."""
+    session = client.session(GRAIN + 1)
+    client.send(session, ZEROS, 0, GRAIN + 1)
+    assert client.send(session, ZEROS, GRAIN, GRAIN + 1).error == (400, "badRequest")
 
 
 @pytest.mark.parametrize("text", ["bytes 0-", "bytes 5-4/9", "chunks 0-1/2", "bytes 0-262142/9"])
@@ -687,7 +694,7 @@ def test_names_and_case(google: FakeGoogle, client: Client) -> None:
     """`name =` takes upper and lower case for the same (rclone's code)."""
     for name in ("Backup", "BACKUP", "Backup 2"):
         google.drive.add_folder(name)
-    assert client.names("name = 'backup'") == ["BACKUP", "Backup"]
+    assert client.names("name = 'bACKUP'") == ["BACKUP", "Backup"]
 
 
 @pytest.mark.parametrize(
@@ -883,14 +890,15 @@ def test_root_stays(google: FakeGoogle, wide: Client) -> None:
 
 def test_copy(google: FakeGoogle, client: Client) -> None:
     """The same bytes; what the body does not name is the source's (reference/files/copy)."""
-    source = google.drive.add_file("source", b"data", mime_type="text/x")
-    folder, (given,) = google.drive.add_folder("folder"), client.ids()
+    place, folder = google.drive.add_folder("place"), google.drive.add_folder("folder")
+    source = google.drive.add_file("source", b"data", place.id, mime_type="text/x")
+    (given,) = client.ids()
     found = client.copy(source.id, id=given, parents=[folder.id]).json
     assert (found["id"], found["name"], found["md5Checksum"]) == (given, "source", source.md5)
     copied = google.drive.file(given)
     assert (copied.how, copied.content, copied.mime_type) == ("copy", b"data", "text/x")
     assert copied.modified == source.modified
-    assert client.copy(source.id, name="beside").json["parents"] == [google.drive.root_id]
+    assert client.copy(source.id, name="beside").json["parents"] == [place.id]
     assert client.copy(source.id, id=given).error == (409, "fileIdInUse")
 
 
@@ -1654,12 +1662,13 @@ def test_lost_connection(google: FakeGoogle, client: Client, fault: str, size: i
     assert (google.log[-1].status, google.log[-1].fault) == (None, fault)
 
 
-@pytest.mark.parametrize(("fault", "done"), [("reset", 0), ("answer-reset", 1)])
+@pytest.mark.parametrize(
+    ("fault", "done"), [("reset", 0), ("answer-reset", 1), ("close-unread", 0)]
+)
 def test_reset_is_one(google: FakeGoogle, client: Client, fault: str, done: int) -> None:
-    """A reset of TCP, not merely an end."""
+    """A reset of TCP, not merely an end; so is the loss of a body that nobody read."""
     google.fail("files.create.metadata", fault)
-    with pytest.raises(ConnectionResetError):
-        client.create()
+    assert type(caught(client.create)) is ConnectionResetError
     assert len(google.drive.children()) == done
 
 
@@ -1844,9 +1853,13 @@ def test_faults_inside_a_batch(google: FakeGoogle, client: Client) -> None:
     found = answers(batch(client, copy, copy, copy))
     assert [status for _, status, _ in found] == [200, 403, 200]
     assert google.log[-1].parts[1].fault == "403-userRateLimitExceeded"
+    google.fail("files.delete", "answer-lost")
     with pytest.raises(CLOSED):
-        batch(client, copy)
-    assert len(google.drive.children()) == 4
+        batch(client, copy, ("DELETE", f"{FILES}/{source.id}", None))
+    assert google.unused_faults() == ["files.delete: answer-lost"]
+    with pytest.raises(CLOSED):
+        client.delete(google.drive.children()[0].id)
+    assert len(google.drive.children()) == 2
 
 
 @pytest.mark.parametrize(
@@ -1916,6 +1929,21 @@ def test_log(google: FakeGoogle, client: Client) -> None:
     assert (bad.status, bad.error) == (400, "400-invalid: Invalid Value")
     assert google.calls() == [upload, bad]
     assert google.calls("files.list", "files.get") == [bad]
+
+
+def test_mistakes_come_to_light() -> None:
+    """What goes wrong in a watcher, or in the fake itself, is raised at the end."""
+
+    def watch(moment: str, call: Call) -> None:
+        raise ZeroDivisionError
+
+    def use() -> None:
+        with FakeGoogle() as google:
+            google.watch(watch)
+            caught(Client(google, google.token()["token"]).search)
+
+    with pytest.raises(ZeroDivisionError):
+        use()
 
 
 def test_watchers(google: FakeGoogle, client: Client) -> None:

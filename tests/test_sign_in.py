@@ -604,6 +604,19 @@ def test_consent_that_is_not_given(
     assert consents(google) == 1
 
 
+def test_consent_that_is_not_given_in_the_middle_of_a_run(
+    user: Workdir, google: FakeGoogle
+) -> None:
+    revoked(user, 3600)
+    google.consent.answer = "deny"
+    with untouched(user.path / "token.json"):
+        outcome = run(user)
+    *_, what, standing = outcome.err.splitlines()
+    assert (outcome.status, standing) == (1, CHANGED_NOTHING)
+    assert what.startswith("Signing in: ")
+    assert ACCESS_DENIED in what
+
+
 def test_other_scopes_are_named(user: Workdir, google: FakeGoogle) -> None:
     google.consent.answer = "other-scopes"
     outcome = run(user)

@@ -35,8 +35,10 @@ class FakeGoogle:
         self.server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.server.__exit__()
+        if kind is None and self.service.crashes:
+            raise self.service.crashes[0]
 
     # -- Getting there -----------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ def page(title: str, body: str, status: int = 200) -> Reply:
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
 <title>{escape(title)} (fake)</title>
 <style>{STYLE}</style>
 <main>

@@ -38,11 +38,16 @@ class Connection:
         self.busy = False
 
     def serve(self) -> None:
-        with suppress(Gone, OSError):
+        try:
             if self._open():
                 while self.server.is_listening and self._exchange(self.wire.read_head()):
                     pass
-        self.close()
+        except Gone:
+            pass
+        except Exception as error:  # a mistake of the fake's own, or a watcher's: never swallowed
+            self.service.crashes.append(error)
+        finally:
+            self.close()
 
     def _open(self) -> bool:
         """Get as far as TLS, if it is a CONNECT; whether there is more to do."""
@@ -55,7 +60,10 @@ class Connection:
             return False
         self.wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.host = host
-        self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+        try:
+            self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+        except OSError:
+            raise Gone from None
         self.wire = Wire(self.sock, self.server.throttle)
         return True
 
@@ -143,8 +151,9 @@ class Connection:
             pass
 
     def reset(self) -> None:
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
-        self.sock.close()
+        with suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+            self.sock.close()
 
     def shut(self) -> None:
         """Wake the thread that serves, and let it end."""

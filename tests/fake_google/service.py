@@ -29,6 +29,7 @@ class Service:
         self.unknown: list[Call] = []  # calls for what this fake does not have
         self.strangers: list[str] = []  # hosts asked for that are not Google's
         self.watchers: list[Watcher] = []
+        self.crashes: list[Exception] = []  # what went wrong in the fake itself, or in a watcher
         self.lock = threading.Lock()
         world.perform = self.perform_part
 

@@ -1,10 +1,10 @@
 """HTTP/1.1 on a socket: reading heads and bodies, writing replies."""
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import responses
 
@@ -60,7 +60,7 @@ class Wire:
             return count
         try:
             count = self.sock.recv_into(view)
-        except (OSError, ssl.SSLError, ValueError):
+        except OSError:
             raise Gone from None
         if not count:
             raise Gone
@@ -91,13 +91,14 @@ class Wire:
     def send(self, data: bytes) -> None:
         try:
             self.sock.sendall(data)
-        except (OSError, ValueError):
+        except OSError:
             raise Gone from None
 
     def acknowledge(self) -> None:
         """Tell the client at once that its head arrived: it may hold back the body until then."""
         if hasattr(socket, "TCP_QUICKACK"):
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            with suppress(OSError):
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def body(self, headers: dict[str, str]) -> "StreamedBody":
         if not self.rest:
