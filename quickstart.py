@@ -744,12 +744,12 @@ def make_room(drive: Drive, folder_id: str, files: list[LocalFile]) -> str:
     drive.remove(folder_id, permanently=True)
     report.standing = f'"{FOLDER_NAME}" is as it was.'
     quota = drive.service.about().get(fields="storageQuota").execute()["storageQuota"]
-    free = int(quota.get("limit", 0)) - int(quota["usage"])
-    needed = sum(file.size for file in files)
-    return (
-        f"{amount(needed)} needed, {amount(free)} free, {amount(int(quota['usageInDriveTrash']))} "
-        "in the trash, where old folders count for 30 days: empty it, or set DELETE_PERMANENTLY."
-    )
+    needed, trash = sum(file.size for file in files), int(quota["usageInDriveTrash"])
+    free = max(int(quota.get("limit", 0)) - int(quota["usage"]), 0)
+    room = f"{amount(needed)} needed, {amount(free)} free, {amount(trash)} in the trash."
+    if trash:
+        room += " Old folders count there for 30 days: empty it, or set DELETE_PERMANENTLY."
+    return room
 
 
 def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:

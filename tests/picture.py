@@ -7,11 +7,13 @@ middle of it, and at its end.
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import tempfile
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
@@ -26,7 +28,7 @@ COMMAND = "$ python quickstart.py"
 MB = 1_000_000
 OLD = {"budget.xlsx": 84_000, "report.pdf": 2 * MB}
 NEW = {"minutes.docx": 31_000, "holiday photos.zip": 48 * MB}
-MOMENT = "62%"  # of the upload, for the upper half
+MOMENT = r"6\d%"  # of the upload: how the last line of the upper half begins
 
 LINE = 20  # pixels
 STYLE = """
@@ -85,15 +87,11 @@ def screens(command: list[str], environment: dict[str, str]) -> Iterator[list[st
         command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    screen, rest = Screen(), b""
-    while True:
-        try:
-            rest += os.read(ours, 4096)
-        except OSError:  # the terminal's other side is closed
-            break
-        screen.write(rest.decode())
-        rest = b""
-        yield screen.shown()
+    screen = Screen()
+    with suppress(OSError):  # once the terminal's other side is closed
+        while True:
+            screen.write(os.read(ours, 4096).decode())
+            yield screen.shown()
     os.close(ours)
     assert process.wait() == 0
 
@@ -113,7 +111,7 @@ def capture() -> tuple[list[str], list[str]]:
         google.server.throttle.rate = 8.0 * MB
         google.service.round_trip = 0.05
         all_screens = list(screens(command, environment))
-    (moment, *_) = (shown for shown in all_screens if shown[-1].startswith(MOMENT))
+    (moment, *_) = (shown for shown in all_screens if re.match(MOMENT, shown[-1]))
     return moment, all_screens[-1]
 
 
@@ -137,7 +135,13 @@ def draw(parts: dict[str, list[str]]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" role="img"'
     title = f"<title>A run of quickstart.py: {' / '.join(parts)}</title>"
     return "\n".join(
-        [f'{head} width="{width}">', title, f"<style>{STYLE}</style>", *found, "</svg>\n"]
+        [
+            f'{head} width="{width}" height="{top}">',
+            title,
+            f"<style>{STYLE}</style>",
+            *found,
+            "</svg>\n",
+        ]
     )
 
 

@@ -76,7 +76,7 @@ def advice() -> dict[str, str]:
 def is_no_message(node: ast.AST) -> bool:
     """Whether what the node holds is for somebody else than a user with a problem."""
     match node:
-        case ast.Expr(ast.Constant()):  # a docstring
+        case ast.Expr(ast.Constant()) | ast.FunctionDef(name="preview"):  # docstrings, --dry-run
             return True
         case ast.Call(ast.Attribute(attr="add_argument" | "find")) | ast.keyword("q"):
             return True
@@ -105,8 +105,9 @@ def texts(node: ast.AST) -> Iterator[str]:
 
 
 def is_prose(text: str) -> bool:
-    """Whether it is a sentence or has two words in a row: no key, type or pattern has."""
-    return bool(re.search(r"[A-Za-z']{2,}\s[A-Za-z']{2,}|^[A-Z][a-z]+\.$", text))
+    """Whether it is a sentence or has two words: keys, types and the like have not."""
+    words = set(re.findall(r"[A-Za-z']{2,}", text)) if " " in text.strip() else set()
+    return len(words) > 1 or bool(re.fullmatch(r"[A-Z][a-z]+\.", text))
 
 
 def pattern(text: str) -> re.Pattern[str]:

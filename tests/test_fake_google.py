@@ -1650,26 +1650,35 @@ def test_retry_after(google: FakeGoogle, client: Client) -> None:
 CLOSED = (http.client.RemoteDisconnected, ssl.SSLError, ConnectionError)
 
 
-@pytest.mark.parametrize("fault", ["close-unread", "reset", "close-read", "answer-lost"])
+@pytest.mark.parametrize(
+    "fault", ["close-unread", "reset", "close-read", "answer-lost", "answer-reset"]
+)
 @pytest.mark.parametrize("size", [10, 20 * GRAIN])
 def test_lost_connection(google: FakeGoogle, client: Client, fault: str, size: int) -> None:
-    """No byte of an answer; only of "answer-lost" the work is done."""
+    """No byte of an answer; the work is done only where an answer is lost."""
     google.fail("files.create.multipart", fault)
     with pytest.raises(CLOSED):
         client.upload(bytes(size))
     wait_for(lambda: google.log[-1].ended)
-    assert len(google.drive.children()) == (fault == "answer-lost")
+    assert len(google.drive.children()) == fault.startswith("answer-")
     assert (google.log[-1].status, google.log[-1].fault) == (None, fault)
 
 
 @pytest.mark.parametrize(
     ("fault", "done"), [("reset", 0), ("answer-reset", 1), ("close-unread", 0)]
 )
-def test_reset_is_one(google: FakeGoogle, client: Client, fault: str, done: int) -> None:
-    """A reset of TCP, not merely an end; so is the loss of a body that nobody read."""
-    google.fail("files.create.metadata", fault)
-    assert type(caught(client.create)) is ConnectionResetError
-    assert len(google.drive.children()) == done
+def test_reset_is_one(google: FakeGoogle, fault: str, done: int) -> None:
+    """A reset of TCP, not merely an end; so is the loss of a body that nobody read.
+
+    Without TLS, as Python before 3.12.3 takes a reset below TLS for an end
+    (https://github.com/python/cpython/issues/115627).
+    """
+    google.fail("oauth.consent", fault)
+    address = urlsplit(google.proxy)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    connection.request("POST", "/o/oauth2/auth?" + urlencode(wish(google)), "decision=allow")
+    assert type(caught(connection.getresponse)) is ConnectionResetError
+    assert len(google.world.accounts.codes) == done
 
 
 def test_reset_comes_half_way(google: FakeGoogle, client: Client) -> None:
