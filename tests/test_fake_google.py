@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -30,6 +30,7 @@ import requests
 from fake_google import FakeGoogle
 from fake_google.faults import FAULTS, OPERATIONS, STATUS, allowed
 from fake_google.messages import Call
+from fake_google.state import Drive
 from google.auth import crypt, jwt
 from google.auth.transport import requests as google_requests
 from google.oauth2 import service_account
@@ -75,6 +76,7 @@ class Client:
     google: FakeGoogle
     token: str | None = None
     connections: dict[str, http.client.HTTPSConnection] = field(default_factory=dict)
+    all_of_them: ClassVar[list[http.client.HTTPSConnection]] = []
 
     def connect(self, host: str) -> http.client.HTTPSConnection:
         if host not in self.connections:
@@ -85,6 +87,7 @@ class Client:
             )
             found.set_tunnel(host, 443)
             self.connections[host] = found
+            self.all_of_them.append(found)
         return self.connections[host]
 
     def call(
@@ -177,13 +180,17 @@ def related(metadata: Any, content: bytes) -> tuple[bytes, str]:
     return body, 'multipart/related; boundary="edge"'
 
 
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    yield
+    while Client.all_of_them:
+        Client.all_of_them.pop().close()
+
+
 @pytest.fixture
-def client(google: FakeGoogle) -> Iterator[Client]:
+def client(google: FakeGoogle) -> Client:
     """One with the scope drive.file, like the script."""
-    with_token = Client(google, google.token()["token"])
-    yield with_token
-    for connection in with_token.connections.values():
-        connection.close()
+    return Client(google, google.token()["token"])
 
 
 @pytest.fixture
@@ -1670,7 +1677,7 @@ def test_lost_connection(google: FakeGoogle, client: Client, fault: str, size: i
 def test_reset_is_one(google: FakeGoogle, fault: str, done: int) -> None:
     """A reset of TCP, not merely an end; so is the loss of a body that nobody read.
 
-    Without TLS, as Python before 3.12.3 takes a reset below TLS for an end
+    Without TLS, below which older Pythons take a reset for an end
     (https://github.com/python/cpython/issues/115627).
     """
     google.fail("oauth.consent", fault)
@@ -2126,7 +2133,7 @@ def test_creation_times_rise(google: FakeGoogle) -> None:
 )
 def test_consistency_check(damage: Callable[[Any], None]) -> None:
     """A state that can't be is found."""
-    drive = FakeGoogle().drive
+    drive = Drive("alex@example.com")
     file = drive.add_file("file", b"data", drive.add_folder("folder").id)
     drive.consistency_check()
     damage(file)

@@ -8,7 +8,7 @@ import struct
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -177,16 +177,16 @@ class Server:
         self.is_listening = False
         self.port = 0
         self.listener: socket.socket | None = None
-        self.directory = tempfile.TemporaryDirectory(prefix="fake-google-")
-        self.ca_file = os.path.join(self.directory.name, "ca.pem")
-        self.tls = self._make_certificates()
+        self.cleanup = ExitStack()
+        self.ca_file = ""
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
-    def _make_certificates(self) -> ssl.SSLContext:
+    def _make_certificates(self) -> None:
+        directory = tempfile.TemporaryDirectory(prefix="fake-google-")
+        self.ca_file = os.path.join(self.cleanup.enter_context(directory), "ca.pem")
         ca = trustme.CA()
         ca.cert_pem.write_to_path(self.ca_file)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(context)
-        return context
+        ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(self.tls)
 
     @property
     def address(self) -> str:
@@ -194,6 +194,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self.is_running = True
+        self._make_certificates()
         self.listen()
         return self
 
@@ -205,7 +206,7 @@ class Server:
         for thread in self.threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=5)
-        self.directory.cleanup()
+        self.cleanup.close()
 
     def listen(self) -> None:
         """Take connections, on the same port every time."""
