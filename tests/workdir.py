@@ -40,14 +40,17 @@ class Outcome:
 class Run:
     """A run under way."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", google: FakeGoogle) -> None:
         self.process = process
+        self.google = google
 
     def wait(self, timeout: float = 60) -> Outcome:
         try:
             out, err = self.process.communicate(timeout=timeout)
         finally:
             self.process.kill()
+        for secret in self.google.secrets():
+            assert secret not in (out or "") + (err or ""), "a secret is shown"
         return Outcome(self.process.returncode, out, err)
 
 
@@ -107,23 +110,18 @@ class Workdir:
     def start(self, *arguments: str, as_root: bool = True, **options: Any) -> Run:
         """Start the script; as_root False: without root's right to read and write everything."""
         lowered = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
-        process = subprocess.Popen(
-            [
-                *(lowered if os.getuid() == 0 and not as_root else []),
-                *(sys.executable, str(self.script)),
-                *arguments,
-            ],
-            **{
-                "cwd": self.path.parent,  # never the script's own folder, as under cron
-                "env": self.environment,
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE,
-                "encoding": "utf-8",
-            }
-            | options,
-        )
-        return Run(process)
+        command = [sys.executable, str(self.script), *arguments]
+        usual: dict[str, Any] = {
+            "cwd": self.path.parent,  # never the script's own folder, as under cron
+            "env": self.environment,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "encoding": "utf-8",
+        }
+        if os.getuid() == 0 and not as_root:
+            command = [*lowered, *command]
+        return Run(subprocess.Popen(command, **(usual | options)), self.google)
 
     def run(self, *arguments: str, timeout: float = 60, **options: Any) -> Outcome:
         return self.start(*arguments, **options).wait(timeout)
