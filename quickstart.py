@@ -486,13 +486,14 @@ def receive_answer(flow: Any) -> dict[str, str]:
     answer: dict[str, str] = {}
 
     def page(request: Item, start: Callable[..., Any]) -> list[bytes]:
-        if "state=" in request["QUERY_STRING"]:  # else it is something else, such as an icon
-            answer.update(parse_qsl(request["QUERY_STRING"]))
+        query = dict(parse_qsl(request["QUERY_STRING"]))
+        if "state" in query:  # else it is something else, such as an icon
+            answer.update(query)
         start("200 OK", [("Content-Type", "text/plain")])
         return [b"That is all: you may close this page."]
 
     # A browser may open a connection that it never uses; the address holds the secret code.
-    quiet = {"timeout": 5, "log_message": lambda *_: None}
+    quiet = {"timeout": 1, "log_message": lambda *_: None}
     handler = type("Handler", (wsgiref.simple_server.WSGIRequestHandler,), quiet)
     serve = wsgiref.simple_server.make_server
     try:
@@ -524,6 +525,7 @@ def ask_consent(client: Item) -> Credentials:
     """A new sign-in, by consent in a browser, saved to token.json."""
     from google_auth_oauthlib.flow import InstalledAppFlow
 
+    report.step = "Signing in"
     flow = InstalledAppFlow.from_client_config(client, SCOPES)
     answer = receive_answer(flow)
     if "code" not in answer:
@@ -681,11 +683,13 @@ class Drive:
         report.step = "Carrying over the sharing"
         permissions = self.service.permissions()
         request = permissions.list(fileId=old["id"], fields=SHARING, supportsAllDrives=True)
-        to = {"fileId": folder_id, "sendNotificationEmail": False, "supportsAllDrives": True}
         for body in request.execute()["permissions"]:
+            to: Item = {"fileId": folder_id, "supportsAllDrives": True, "fields": "id"}
+            if body["type"] in ("user", "group"):  # the others get no mail, and must not be asked
+                to["sendNotificationEmail"] = False
             try:
                 if body["role"] != "owner":
-                    permissions.create(body=body, fields="id", **to).execute()
+                    permissions.create(body=body, **to).execute()
             except HttpError as error:
                 who = body.get("emailAddress") or body.get("domain") or body["type"]
                 report.say(f"Not shared with {who} as {body['role']}: {explain(error)}")

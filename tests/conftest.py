@@ -14,6 +14,7 @@ def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
     marker = request.node.get_closest_marker("line")
     with FakeGoogle(**(marker.kwargs if marker else {})) as fake:
         yield fake
+    assert fake.service.crashes == [], "a watcher of the test, or the fake itself, failed"
     assert fake.unused_faults() == [], "faults that were asked for and never happened"
     assert fake.strangers == [], "hosts that are not Google's were called"
     assert fake.unknown == [], "addresses that Google does not have were called"

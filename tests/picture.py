@@ -98,7 +98,10 @@ def screens(command: list[str], environment: dict[str, str]) -> Iterator[list[st
 
 def capture() -> tuple[list[str], list[str]]:
     """The screen at MOMENT, and the last one."""
-    with FakeGoogle() as google, tempfile.TemporaryDirectory() as name:
+    with (
+        FakeGoogle(round_trip=0.05, bandwidth=8 * MB) as google,
+        tempfile.TemporaryDirectory() as name,
+    ):
         script = Path(name) / "quickstart.py"
         script.write_text((REPOSITORY / "quickstart.py").read_text())
         (script.parent / "credentials.json").write_text(json.dumps(google.credentials()))
@@ -108,8 +111,6 @@ def capture() -> tuple[list[str], list[str]]:
         command = [sys.executable, str(script)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
         set_files(script, OLD | NEW)
-        google.server.throttle.rate = 8.0 * MB
-        google.service.round_trip = 0.05
         all_screens = list(screens(command, environment))
     (moment, *_) = (shown for shown in all_screens if re.match(MOMENT, shown[-1]))
     return moment, all_screens[-1]

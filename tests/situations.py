@@ -9,7 +9,7 @@ from workdir import Workdir
 
 NAME = "Quickstart uploads"
 WORKING_NAME = f"{NAME} (uploading)"
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 OLD = {"same.txt": b"unchanged", "gone.txt": b"no longer in FILES"}
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -805,17 +806,20 @@ def test_order(google: FakeGoogle, client: Client) -> None:
     assert client.search(orderBy="colour").error == (400, "invalid")
 
 
-def test_lists_lag(google: FakeGoogle, client: Client) -> None:
+def test_lists_lag(google: FakeGoogle, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is new shows late in lists, by id at once (kopia issue 90)."""
+    now = [0.0]
+    monkeypatch.setattr("fake_google.state.time", SimpleNamespace(monotonic=lambda: now[0]))
     old = google.drive.add_folder("old")
-    google.drive.listing_lag = 0.1
-    time.sleep(0.11)
+    google.drive.listing_lag = 5.0
+    now[0] += 5
     new = client.create("new").json["id"]
     client.update(old.id, trashed=True)
     assert client.get(new).json["name"] == "new"
     assert client.get(old.id).json["trashed"] is True
+    now[0] += 4.9
     assert client.names("trashed = false") == ["old"]
-    time.sleep(0.11)
+    now[0] += 0.1
     assert client.names("trashed = false") == ["new"]
 
 
@@ -1786,6 +1790,16 @@ def test_all_kept_but_not_finished(google: FakeGoogle, client: Client) -> None:
     assert (answer.status, answer.headers["Range"]) == (308, "bytes=0-3")
     assert google.drive.children() == []
     assert client.ask(session, 4).json["size"] == "4"
+
+
+def test_chunk_too_small_for_a_part(google: FakeGoogle, client: Client) -> None:
+    """A part is 256 KiB at least, so it takes a chunk of twice that; the fault waits for one."""
+    google.fail("upload.chunk", "keep-part")
+    session = client.session(3 * GRAIN)
+    assert client.send(session, ZEROS, 0, 3 * GRAIN).headers["Range"] == f"bytes=0-{GRAIN - 1}"
+    assert google.unused_faults() == ["upload.chunk: keep-part"]
+    answer = client.send(session, ZEROS * 2, GRAIN, 3 * GRAIN)
+    assert (answer.status, answer.headers["Range"]) == (308, f"bytes=0-{2 * GRAIN - 1}")
 
 
 def test_all_forgotten(google: FakeGoogle, client: Client) -> None:

@@ -33,8 +33,8 @@ def test_whole_output_of_a_run(workdir: Workdir, google: FakeGoogle) -> None:
     assert without_seconds(outcome.out) == (
         "copied (unchanged)  same.txt\n"
         "uploaded  new.txt  5 bytes\n"
-        "uploaded  big.bin  787.4 kB\n"
-        "2 uploaded, 1 copied unchanged, 787.4 kB sent in N s\n"
+        "uploaded  big.bin  1.6 MB\n"
+        "2 uploaded, 1 copied unchanged, 1.6 MB sent in N s\n"
         f"{LINK}{new.id}\n"
     )
 
@@ -62,7 +62,7 @@ def test_dry_run_only_reads(workdir: Workdir, google: FakeGoogle) -> None:
     assert outcome.out == (
         "copy (unchanged)  same.txt  9 bytes\n"
         "upload  new.txt  5 bytes\n"
-        "upload  big.bin  787.4 kB\n"
+        "upload  big.bin  1.6 MB\n"
         f'replace "{NAME}", made {old.created}: {LINK}{old.id}\n'
     )
     assert {call.operation for call in google.log} == {"files.list"}

@@ -95,7 +95,7 @@ NAMES = [
     'it\'s "quoted".txt',
     "back\\slash.txt",
     "  spaces  .txt",
-    "Прага – 東京 – القاهرة 🎈.txt",
+    "Прага 東京 القاهرة 🎈.txt",
     "e\u0301 decomposed.txt",
     "percent%20&+;=.txt",
     "mail.eml",
@@ -139,7 +139,7 @@ TYPES = {
 
 
 def test_type_and_time_are_kept(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents({name: b"a" for name in TYPES})
+    workdir.contents(dict.fromkeys(TYPES, b"a"))
     for name in TYPES:
         os.utime(workdir.path / name, (0, 1234567890.987))
     workdir.write("old.txt", b"before 1970", modified=-86400.5)

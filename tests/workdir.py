@@ -128,7 +128,7 @@ class Workdir:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """An environment in which nothing of this machine's decides: no proxy, no browser, no screen."""
+    """An environment in which nothing of this machine decides: no proxy, no browser."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return kept | {
         "HOME": str(home),

@@ -206,7 +206,7 @@ def applies(fault: str, request: Request, in_batch: bool) -> bool:
     if fault in MD5:
         return "md5Checksum" in request.params.get("fields", "")
     if fault in ("keep-part", "503-keep-part"):
-        return length > 2 * GRAIN
+        return length >= 2 * GRAIN
     return fault != "308-all-kept" or "upload.last" in request.call.names
 
 
