@@ -74,6 +74,8 @@ try:
 except ImportError as missing:
     print(f"{missing}. Run: pip install -r requirements.txt", file=sys.stderr)
     raise SystemExit(2) from None
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 HERE = Path(__file__).resolve().parent
 TOKEN_FILE = HERE / "token.json"
@@ -155,7 +157,9 @@ class Report:
             if sys.stderr.isatty():  # blanks wipe the progress line: any terminal knows those
                 blank = " " * (os.get_terminal_size(sys.stderr.fileno()).columns - 1)
                 print(f"\r{blank}\r", end="", file=sys.stderr, flush=True)
-                text = text if end else text[: len(blank)]
+                # East Asian letters take up two columns.
+                while not end and sum(1 + (letter > "\u10ff") for letter in text) > len(blank):
+                    text = text[:-1]
             print(text, end=end, file=stream or sys.stderr, flush=True)
 
     def progress(self, files: list["LocalFile"], seconds: float) -> None:
@@ -302,6 +306,8 @@ def is_passing(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """What went wrong and, where known, what to do about it."""
+    if isinstance(error, RetryError):
+        return f"It went on for too long. {explain(error.cause)}"
     what = f"{type(error).__name__}: {error}"
     if isinstance(error, HttpError):
         what = f"Google answered {error.status_code}, {error.reason}"
@@ -368,10 +374,10 @@ class PatientHttp(threading.local):
                 if chunk:
                     where = {"Content-Range": f"bytes */{chunk[1]}", "Content-Length": "0"}
                     body, headers = None, headers | where
-            fault = HttpError(response, content, uri)
+            fault = HttpError(response, content)
             # All of a file kept and yet no file: it is being made.
             kept = chunk and response.get("range", "").endswith(f"-{int(chunk[1]) - 1}")
-            if is_passing(fault) and (response.status >= 400 or kept):
+            if (kept or response.status >= 400) and is_passing(fault):
                 raise fault
             return response, content
 

@@ -225,14 +225,17 @@ def test_final_error_ends_the_run_at_once(
         assert "https://console." in outcome.err
 
 
-def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle) -> None:
+@pytest.mark.parametrize("operation", ["files.create.multipart", "upload.middle", "upload.status"])
+def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle, operation: str) -> None:
     prepare(workdir)
     add_old_folder(google)
     workdir.set(PATIENCE=0.2)
-    google.fail("files.create.multipart", "503", repeat=None)
+    if operation == "upload.status":
+        google.fail("upload.first", "503")
+    google.fail(operation, "503", repeat=None)
     outcome = workdir.run()
     assert outcome.status == 1
-    assert "503" in outcome.err.splitlines()[-2]
+    assert any(word in outcome.err.splitlines()[-2] for word in ("503", "No part of big.bin"))
     assert "waits for the next run" in outcome.err.splitlines()[-1]
     assert folders(google)[0] == (NAME, OLD)
 
