@@ -199,7 +199,9 @@ class LocalFile:
         self.size = self.stat.st_size
         if not self.path.is_file():
             raise ValueError(f"{str(self.path)!r} is a folder or a device, not a file")
-        self.path.open("rb").close()
+        with self.path.open("rb") as content:
+            content.seek(max(self.size - 1, 0))
+            self.last_byte = content.read()
 
     def metadata(self, folder_id: str) -> Item:
         kind, compression = mimetypes.guess_type(self.path.name)
@@ -393,7 +395,9 @@ class FileContent(MediaFileUpload):
     def __init__(self, file: LocalFile) -> None:
         # The metadata tell the true type: googleapiclient can't send message/* and multipart/*.
         kind = "application/octet-stream"
-        super().__init__(str(file.path), kind, CHUNK_SIZE, file.size > MULTIPART_LIMIT)
+        # Nor can it send a \r at the end there: it takes that for a part of the line break.
+        in_chunks = file.size > MULTIPART_LIMIT or file.last_byte == b"\r"
+        super().__init__(str(file.path), kind, CHUNK_SIZE, in_chunks)
         self.file = this_thread.file = file
         self.digest = hashlib.md5(usedforsecurity=False)
         self.hashed = 0  # bytes

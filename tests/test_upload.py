@@ -72,6 +72,17 @@ def test_every_size_arrives(workdir: Workdir, google: FakeGoogle, multipart_limi
     assert content_of(google) == content
 
 
+def test_every_ending_arrives(workdir: Workdir, google: FakeGoogle) -> None:
+    """googleapiclient ends the part of a multipart body with a bare line feed."""
+    endings = [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r", b"--", b"a\r", b"a\r\n", b"\0"]
+    content = {f"{number}.txt": ending for number, ending in enumerate(endings)}
+    workdir.contents(content)
+    workdir.sign_in()
+    outcome = workdir.run()
+    assert (outcome.status, outcome.err) == (0, "")
+    assert content_of(google) == content
+
+
 def test_large_file_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     digest = hashlib.md5()
     with (workdir.path / "large.bin").open("wb") as file:
@@ -241,7 +252,7 @@ def test_parent_that_is_no_folder_is_named(
     assert drive.everything() == before
 
 
-@pytest.mark.line(round_trip=0.1)
+@pytest.mark.line(round_trip=0.2)
 def test_uploads_run_in_parallel(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.contents({f"{number}.txt": b"x" * number for number in range(12)})
     workdir.set(PARALLEL_UPLOADS=3)
