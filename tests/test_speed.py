@@ -160,7 +160,7 @@ def test_first_run_makes_one_request_a_file_and_six_more(
 def test_chunks_carry_each_byte_once(
     workdir: Workdir, bytes_read: Callable[[], dict[str, int]]
 ) -> None:
-    content = contents(3, 40 * MIB)
+    content = contents(3, 40 * MIB + 4000)
     workdir.contents(content)
     workdir.sign_in()
     cost = Cost(workdir)
