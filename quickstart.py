@@ -96,13 +96,11 @@ PIECE_SIZE = 64 * 1024  # bytes handed to the network at once
 SESSIONS_PER_FILE = 10  # upload sessions that Google may break off before a file is given up
 BATCH_SIZE = 100  # calls in one request: Drive's limit
 
+Item = dict[str, Any]  # what Drive tells of a file or folder
 FOLDER_TYPE = "application/vnd.google-apps.folder"
 FOLDER_FIELDS = "id,name,createdTime,shared,starred,capabilities(canTrash)"
 SHARING = "permissions(type,role,emailAddress,domain,allowFileDiscovery,expirationTime)"
-ANSWER: dict[str, Any] = {
-    "fields": "id,name,md5Checksum,createdTime,trashed",
-    "supportsAllDrives": True,
-}
+ANSWER: Item = {"fields": "id,name,md5Checksum,createdTime,trashed", "supportsAllDrives": True}
 
 # Google's names for faults that pass, for those that a new consent mends, and what the user can do
 # about the others. https://developers.google.com/workspace/drive/api/guides/handle-errors
@@ -132,7 +130,6 @@ script. README.md tells each step."""
 
 TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}  # they would take the terminal
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
-Item = dict[str, Any]  # what Drive tells of a file or folder
 
 
 class Problem(Exception):
@@ -140,8 +137,6 @@ class Problem(Exception):
 
 
 # ---- Talking -------------------------------------------------------------------------------------
-
-
 class Report:
     """What the user is told: lines that stay and, on a terminal, a progress line below them."""
 
@@ -184,8 +179,6 @@ def amount(size: float) -> str:
 
 
 # ---- Checking what the user gave -----------------------------------------------------------------
-
-
 class LocalFile:
     """One of FILES, as it was when the run began; OSError or ValueError if it can't be uploaded."""
 
@@ -232,9 +225,7 @@ def check_settings() -> list[str]:
 
     rules = {
         "FOLDER_NAME must be a name in quotes, not blank.": texts([FOLDER_NAME]),
-        'FOLDER_NAME must not end in "(uploading)".': not WORKING_NAME.endswith(
-            "(uploading) (uploading)"
-        ),
+        'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
         'PARENT_FOLDER_ID must be "root" or an id in quotes.': texts([PARENT_FOLDER_ID]),
         "DELETE_PERMANENTLY must be True or False.": DELETE_PERMANENTLY in (True, False),
@@ -440,8 +431,6 @@ def in_parallel(work: Callable[[LocalFile], Any], files: list[LocalFile]) -> Ite
 
 
 # ---- Signing in ----------------------------------------------------------------------------------
-
-
 def sign_in(client: Item) -> Any:
     """Google credentials: a service account's, the cached ones, or new ones by consent."""
     report.step = "Signing in"
@@ -546,8 +535,6 @@ def ask_consent(client: Item) -> Credentials:
 
 
 # ---- Drive ---------------------------------------------------------------------------------------
-
-
 class Drive:
     """The steps of a run."""
 
@@ -742,8 +729,6 @@ class Drive:
 
 
 # ---- The run -------------------------------------------------------------------------------------
-
-
 def preview(files: list[LocalFile], unchanged: dict[LocalFile, str], old: list[Item]) -> None:
     for file in files:
         what = "copy (unchanged)" if file in unchanged else "upload"
@@ -792,6 +777,8 @@ def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:
             raise
         raise Problem(f"{explain(error)} {make_room(drive, folder_id, files)}") from error
     stays = drive.remove_older(new, old)
+    if stays["id"] != folder_id:
+        report.say("A run that was started later is in place already: its folder stays.")
     if shared or any(folder.get("starred") for folder in replaced):
         report.say("The old folder was shared or starred: its link has changed.", sys.stdout)
     sent, seconds = amount(sum(file.size for file in rest)), time.monotonic() - started
