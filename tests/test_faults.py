@@ -91,6 +91,8 @@ def test_fault_is_waited_out(
     assert time.monotonic() - began < (6 if fault == "stall" else 5)
     if fault.startswith(("4", "5")):
         assert "Trying again in" in outcome.err
+    if operation in ("upload.first", "upload.middle", "upload.last") and "Trying" in outcome.err:
+        assert google.calls("upload.status"), "a chunk was sent again without asking"
     assert "Traceback" not in outcome.err
 
 
