@@ -74,6 +74,9 @@ try:
 except ImportError as missing:
     print(f"{missing}. Run: pip install -r requirements.txt", file=sys.stderr)
     raise SystemExit(2) from None
+except RuntimeError as wrong:
+    print(f"HTTPLIB2_CA_CERTS: {wrong}.", file=sys.stderr)
+    raise SystemExit(2) from None
 except KeyboardInterrupt:
     raise SystemExit(130) from None
 
@@ -220,8 +223,9 @@ class LocalFile:
 
 def check_settings() -> list[str]:
     def texts(values: Any) -> bool:
-        filled = (isinstance(value, str) and value.strip() for value in values or [None])
-        return isinstance(values, list | tuple) and all(filled)
+        if not isinstance(values, list | tuple) or not values:
+            return False
+        return all(isinstance(value, str) and value.strip() for value in values)
 
     rules = {
         "FOLDER_NAME must be a name in quotes, not blank.": texts([FOLDER_NAME]),
@@ -266,7 +270,9 @@ def check() -> tuple[list[LocalFile], Item]:
             wrong = "is still the example" if "YOUR_" in "".join(texts) else ""
     except FileNotFoundError:
         wrong = "is missing"
-    except (AttributeError, LookupError, OSError, TypeError, ValueError):
+    except OSError as error:
+        wrong = f"can't be read: {error}"
+    except (AttributeError, LookupError, TypeError, ValueError):
         wrong = "is not what Google's console gives for a desktop app"
     if wrong:
         problems.append(f"credentials.json {wrong}. {GET_CREDENTIALS}")
@@ -301,7 +307,7 @@ def explain(error: Exception) -> str:
     """What went wrong and, where known, what to do about it."""
     if isinstance(error, RetryError):
         return f"It went on for too long. {explain(error.cause)}"
-    what = f"{type(error).__name__}: {error}"
+    what = f"{type(error).__name__}: {error}".removeprefix("ValueError: ")
     if isinstance(error, HttpError):
         what = f"Google answered {error.status_code}, {error.reason}"
     if isinstance(error, RefreshError):
@@ -444,6 +450,8 @@ def sign_in(client: Item) -> Any:
             raise ValueError("for other SCOPES")
         if not token["refresh_token"]:
             raise ValueError("without a refresh token")
+        if not re.fullmatch("[!-~]*", token["refresh_token"] + (token.get("token") or "")):
+            raise ValueError("damaged")
         token["client_secret"] = client["installed"]["client_secret"]
         credentials = Credentials.from_authorized_user_info(token, SCOPES)
     except FileNotFoundError:
@@ -470,7 +478,7 @@ def save_token(credentials: Credentials) -> None:
         finally:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
-        report.say(f"token.json can't be written, so the next run will ask again: {error}.")
+        report.say(f"token.json can't be written, so this sign-in is not kept: {error}.")
 
 
 def open_browser(address: str) -> None:
@@ -617,10 +625,10 @@ class Drive:
         return ids[0]
 
     def create_folder(self, folder_id: str) -> None:
+        report.standing = f'"{FOLDER_NAME}" is as it was; "{WORKING_NAME}" waits for the next run.'
         body: Item = {"id": folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
         request = self.files.create(body=body | {"parents": [PARENT_FOLDER_ID]}, **ANSWER)
         self.make(request, folder_id)
-        report.standing = f'"{FOLDER_NAME}" is as it was; "{WORKING_NAME}" waits for the next run.'
 
     def copy(self, sources: dict[LocalFile, str], folder_id: str) -> list[LocalFile]:
         """Have Drive copy what it holds; the files that it did copy."""
@@ -694,6 +702,7 @@ class Drive:
     def put_in_place(self, folder_id: str) -> Item:
         """Rename the folder: the one moment at which the new replaces the old."""
         report.step = "Putting the folder in place"
+        report.standing = f'"{FOLDER_NAME}" is as it was, or is replaced already: {LINK}{folder_id}'
         body = {"name": FOLDER_NAME}
         new: Item = self.files.update(fileId=folder_id, body=body, **ANSWER).execute()
         if new["trashed"]:
@@ -789,16 +798,36 @@ def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run, and turn whatever ends the run into a message and an exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0], allow_abbrev=False)
-    parser.add_argument("--dry-run", action="store_true", help="change nothing, say what would be")
-    options = parser.parse_args(arguments)
-    logging.disable()  # the libraries' own remarks
+def stop(number: int, _: Any) -> None:
+    """End the run on the first signal; those after it come too late."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(130 if number == signal.SIGINT else 143)
+
+
+def prepare() -> None:
+    """Have signals end the run in order, and output never end it."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     with suppress(AttributeError):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.disable()  # the libraries' own remarks
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, and turn whatever ends the run into a message and an exit status."""
+    prepare()
     try:
+        parser = argparse.ArgumentParser(
+            description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="change nothing, tell what would"
+        )
+        options = parser.parse_args(arguments)
         files, client = check()
         try:
             run(sign_in(client), files, options.dry_run)
@@ -810,10 +839,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except Problem as problem:
         text, status, *_ = *problem.args, 1
-    except KeyboardInterrupt:
-        text, status = "Interrupted.", 130
-    except SystemExit:
-        text, status = "Terminated.", 143
+    except SystemExit as ending:
+        if ending.code not in (130, 143):
+            raise  # argparse's
+        text, status = "Interrupted." if ending.code == 130 else "Terminated.", ending.code
     except (AttributeError, LookupError, TypeError) as error:
         text, status = f"Google's answer makes no sense ({error!r}).", 1
     except Exception as error:

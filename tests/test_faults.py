@@ -26,10 +26,8 @@ PASSING = {
     "408": ["408"],
     "502 with a web page": ["502-html"],
     "closed before reading": ["close-unread"],
-    "closed after reading": ["close-read"],
     "reset": ["reset"],
     "answer lost": ["answer-lost"],
-    "answer lost by reset": ["answer-reset"],
     "body cut": ["body-cut"],
     "stall": ["stall"],
 }

@@ -3,8 +3,10 @@
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import threading
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from fake_google import FakeGoogle
 from situations import NAME, OLD, add_old_folder, folders, prepare
-from workdir import Workdir
+from workdir import Run, Workdir
 
 LINK = "https://drive.google.com/drive/folders/"
 
@@ -160,6 +162,45 @@ def test_output_that_nobody_takes_stops_no_run(workdir: Workdir, google: FakeGoo
     run.process.stdout.close()
     assert run.process.wait(60) == 0
     assert folders(google) == [(NAME, content)]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_closed_output_stops_no_run(workdir: Workdir, google: FakeGoogle, closed: str) -> None:
+    content = prepare(workdir)
+    command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(workdir.script))} {closed}"
+    ended = subprocess.run(
+        ["sh", "-c", command], env=workdir.environment, capture_output=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == b""
+    assert (b"uploaded" in ended.stdout) == (closed == "2>&-")
+    assert folders(google) == [(NAME, content)]
+
+
+@pytest.mark.parametrize(
+    ("operation", "standing"),
+    [
+        ("files.create.metadata", "waits for the next run."),
+        ("files.update.rename", "is as it was, or is replaced already: "),
+    ],
+)
+def test_interrupted_run_claims_nothing_that_may_be_false(
+    workdir: Workdir, google: FakeGoogle, operation: str, standing: str
+) -> None:
+    """The work is done, the script is stopped before it hears of that."""
+    prepare(workdir)
+    run: list[Run] = []
+
+    def interrupt(moment: str, call: Any) -> None:
+        if (moment, call.operation) == ("after", operation):
+            run[0].process.send_signal(signal.SIGINT)
+            run[0].process.wait(10)
+
+    google.watch(interrupt)
+    run.append(workdir.start())
+    outcome = run[0].wait()
+    assert outcome.status == 130
+    assert standing in outcome.err.splitlines()[-1]
 
 
 class Terminal:

@@ -23,6 +23,8 @@ SETTINGS = {
     ),
     "no files": ("FILES", [], "FILES must be a list of one or more paths in quotes."),
     "one path, no list": ("FILES", "a.txt", "FILES must be a list of one or more paths in quotes."),
+    "a number, no list": ("FILES", 5, "FILES must be a list of one or more paths in quotes."),
+    "scopes are a number": ("SCOPES", 5, "SCOPES must be a list of one or more scopes in quotes."),
     "entry is no text": ("FILES", [3], "FILES must be a list of one or more paths in quotes."),
     "blank entry": ("FILES", [""], "FILES must be a list of one or more paths in quotes."),
     "blank parent": ("PARENT_FOLDER_ID", "", 'PARENT_FOLDER_ID must be "root" or an id in quotes.'),
@@ -137,6 +139,21 @@ def test_help_needs_nothing(workdir: Workdir) -> None:
     outcome = workdir.run("--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert "--dry-run" in outcome.out
+
+
+def test_unreadable_credentials_are_no_reason_to_make_new_ones(workdir: Workdir) -> None:
+    (workdir.path / "credentials.json").chmod(0)
+    outcome = workdir.run(as_root=False)
+    assert outcome.status == 2
+    assert "credentials.json can't be read: [Errno 13] Permission denied" in outcome.err
+
+
+def test_wrong_ca_file_is_named(workdir: Workdir) -> None:
+    workdir.environment["HTTPLIB2_CA_CERTS"] = "/nonexistent"
+    outcome = workdir.run()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith("HTTPLIB2_CA_CERTS: ")
+    assert "Traceback" not in outcome.err
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
