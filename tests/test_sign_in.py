@@ -210,7 +210,6 @@ def test_credentials_that_cannot_do(
 
 NO_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "is missing"),
-    "a folder": (lambda path: path.mkdir(), NOT_FOR_DESKTOP),
     "a binary file": (lambda path: path.write_bytes(b"\xff\xfe{\x00"), NOT_FOR_DESKTOP),
     "the example as it is shipped": (
         lambda path: path.write_bytes((REPOSITORY / "credentials.json.example").read_bytes()),
@@ -228,6 +227,15 @@ def test_credentials_that_are_not_there(
     make(path)
     assert_points_to_the_console(run(user), wrong)
     assert google.log == []
+
+
+def test_credentials_that_cannot_be_read(user: Workdir, google: FakeGoogle) -> None:
+    path = user.path / "credentials.json"
+    path.unlink()
+    path.mkdir()
+    outcome = run(user)
+    assert (outcome.status, google.log) == (2, [])
+    assert outcome.err.startswith("credentials.json can't be read: [Errno 21] Is a directory: ")
 
 
 # ---- token.json that will do ---------------------------------------------------------------------
@@ -409,7 +417,7 @@ def test_read_only_folder(user: Workdir, google: FakeGoogle) -> None:
     user.path.chmod(0o755)
     assert_uploaded(google, outcome)
     (warning,) = (line for line in outcome.err.splitlines() if "token.json" in line)
-    assert warning.startswith("token.json can't be written, so the next run will ask again: ")
+    assert warning.startswith("token.json can't be written, so this sign-in is not kept: ")
     assert not (user.path / "token.json").exists()
 
 
