@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_google import FakeGoogle
+from rclone_remote import rclone_environment
 from workdir import REPOSITORY, clean_environment
 
 FOLDER_NAME = "Quickstart uploads"
@@ -203,22 +204,8 @@ def set_up_naive(contender: Contender, files: Path) -> None:
 
 
 def set_up_rclone(contender: Contender, files: Path) -> None:
-    client, token = contender.remote.credentials["installed"], contender.remote.token
-    oauth = {
-        "access_token": token["token"],
-        "refresh_token": token["refresh_token"],
-        "token_type": "Bearer",
-        "expiry": token["expiry"],
-    }
-    remote = {
-        "TYPE": "drive",
-        "SCOPE": "drive.file",
-        "CLIENT_ID": client["client_id"],
-        "CLIENT_SECRET": client["client_secret"],
-        "TOKEN": json.dumps(oauth),
-    }
-    contender.environment |= {f"RCLONE_CONFIG_FAKE_{key}": remote[key] for key in remote}
-    contender.environment["RCLONE_CONFIG"] = os.devnull
+    remote = contender.remote
+    contender.environment |= rclone_environment(remote.credentials, remote.token)
     transfers = f"--transfers={TRANSFERS}"
     contender.command = [str(RCLONE), "sync", transfers, str(files), f"fake:{FOLDER_NAME}"]
 

@@ -1,6 +1,5 @@
 """What the tests of faults, kills and races share: a run that makes every kind of call."""
 
-import os
 import random
 from typing import Any
 
@@ -55,7 +54,3 @@ def assert_complete(google: FakeGoogle, *versions: dict[str, bytes]) -> None:
     assert complete, "no folder is there under the name"
     for content in complete:
         assert content in (OLD, *versions), "a folder under the name is not complete"
-
-
-def randbytes(size: int) -> bytes:
-    return os.urandom(size)

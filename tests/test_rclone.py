@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fake_google import FakeGoogle
+from rclone_remote import rclone_environment
 
 RCLONE = Path(sys.executable).parent / "rclone"
 LARGE = bytes(range(256)) * (36 * 1024) + b"and a bit"  # above 8 MiB rclone uploads in chunks
@@ -39,23 +40,9 @@ class Rclone:
     """rclone with the fake as its remote `fake:`, set up by nothing but environment variables."""
 
     def __init__(self, google: FakeGoogle, home: Path) -> None:
-        client, token = google.credentials()["installed"], google.token()
-        oauth = {
-            "access_token": token["token"],
-            "refresh_token": token["refresh_token"],
-            "token_type": "Bearer",
-            "expiry": token["expiry"],
-        }
-        remote = {
-            "TYPE": "drive",
-            "SCOPE": "drive.file",
-            "CLIENT_ID": client["client_id"],
-            "CLIENT_SECRET": client["client_secret"],
-            "TOKEN": json.dumps(oauth),
-            "PACER_MIN_SLEEP": "1ms",
-        }
-        self.environment = {f"RCLONE_CONFIG_FAKE_{key}": remote[key] for key in remote}
-        self.environment |= {"HOME": str(home), "RCLONE_CONFIG": os.devnull, "RCLONE_RETRIES": "1"}
+        self.environment = rclone_environment(google.credentials(), google.token())
+        self.environment |= {"HOME": str(home), "RCLONE_RETRIES": "1"}
+        self.environment["RCLONE_CONFIG_FAKE_PACER_MIN_SLEEP"] = "1ms"
         self.environment |= google.environment()
 
     def __call__(self, *arguments: str) -> str:
