@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -806,21 +805,50 @@ def test_order(google: FakeGoogle, client: Client) -> None:
     assert client.search(orderBy="colour").error == (400, "invalid")
 
 
-def test_lists_lag(google: FakeGoogle, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is new shows late in lists, by id at once (kopia issue 90)."""
-    now = [0.0]
-    monkeypatch.setattr("fake_google.state.time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_queries_by_name_lag(google: FakeGoogle, client: Client) -> None:
+    """Lists by parent, and get by id, know what is new; queries by name never (kopia issue 90)."""
     old = google.drive.add_folder("old")
-    google.drive.listing_lag = 5.0
-    now[0] += 5
-    new = client.create("new").json["id"]
-    client.update(old.id, trashed=True)
-    assert client.get(new).json["name"] == "new"
-    assert client.get(old.id).json["trashed"] is True
-    now[0] += 4.9
-    assert client.names("trashed = false") == ["old"]
-    now[0] += 0.1
-    assert client.names("trashed = false") == ["new"]
+    client.create("new")
+    client.update(old.id, name="renamed")
+    assert client.names("'root' in parents") == client.names() == ["new", "renamed"]
+    assert client.get(old.id).json["name"] == "renamed"
+    google.drive.pass_time(1e6)
+    for q, found in {
+        "name = 'old'": ["renamed"],
+        "name = 'renamed' or name = 'new'": [],
+        "name contains 'new'": [],
+        "name != 'old'": [],
+        "not name = 'old'": [],
+        "'root' in parents and (trashed = true or not name contains 'x')": ["renamed"],
+    }.items():
+        assert client.names(q) == found, q
+
+
+def test_lag_of_names(google: FakeGoogle, client: Client) -> None:
+    """A creation or a new name shows in queries by name when the lag is over (assumed)."""
+    google.drive.name_lag = 60
+    client.create("new")
+    google.drive.rename(google.drive.add_folder("old").id, "renamed")
+    google.drive.pass_time(30)
+    assert client.names("name = 'new' or name = 'renamed'") == []
+    google.drive.pass_time(30)
+    assert client.names("name = 'new' or name = 'renamed'") == ["new", "renamed"]
+    assert client.names("name = 'old'") == []
+
+
+def test_no_lag(google: FakeGoogle, client: Client) -> None:
+    google.drive.name_lag = 0
+    client.update(client.create("old").json["id"], name="new")
+    assert (client.names("name = 'new'"), client.names("name = 'old'")) == (["new"], [])
+
+
+def test_what_is_gone_is_found_no_more(google: FakeGoogle, client: Client) -> None:
+    """Only names lag: trashed and deleted is so at once, also for queries by name (assumed)."""
+    trashed, deleted = google.drive.add_folder("x"), google.drive.add_folder("x")
+    client.update(trashed.id, trashed=True)
+    client.delete(deleted.id)
+    assert client.names("name = 'x' and trashed = false") == []
+    assert client.names("name = 'x'") == ["x"]
 
 
 # ---- Changing and removing -----------------------------------------------------------------------

@@ -75,8 +75,9 @@ def tree(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def uploaded(rclone: Rclone, tree: str) -> str:
+def uploaded(google: FakeGoogle, rclone: Rclone, tree: str) -> str:
     rclone("copy", tree, "fake:up")
+    google.drive.name_lag = 0  # rclone finds its way down a path by names
     return "fake:up"
 
 

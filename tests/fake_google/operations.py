@@ -224,7 +224,8 @@ def apply_update(viewer: Viewer, file: File, request: Request, body: Any) -> Non
     metadata = check_update(viewer, file, body)
     viewer.drive.count_write()
     move(viewer, file, request)
-    file.name = metadata.get("name") or file.name
+    if metadata.get("name"):
+        viewer.drive.rename(file.id, metadata["name"])
     file.mime_type = metadata.get("mimeType") or file.mime_type
     file.starred = metadata.get("starred", file.starred)
     file.modified = metadata.get("modifiedTime") or (
@@ -233,7 +234,6 @@ def apply_update(viewer: Viewer, file: File, request: Request, body: Any) -> Non
     file.extra |= {key: metadata[key] for key in EDITABLE_EXTRA if key in metadata}
     if "trashed" in metadata:
         viewer.drive.set_trashed(file, bool(metadata["trashed"]))
-    viewer.drive.note(file)
 
 
 def move(viewer: Viewer, file: File, request: Request) -> None:
@@ -286,15 +286,15 @@ def list_files(viewer: Viewer, request: Request) -> Any:
     def every() -> list[str]:
         found = [
             file
-            for file in reversed(viewer.drive.listed().values())
-            if file.parents and corpus(file) and viewer.sees(file) and parsed.test(file)
+            for file in reversed(viewer.drive.files.values())
+            if file.parents and corpus(file) and viewer.sees(file) and parsed.finds(file)
         ]
         return [file.id for file in _ordered(found, params.get("orderBy", ""))]
 
     ids, token = page(viewer, request, every)
     selection = viewer.selection.get("files", {})
-    listed = viewer.drive.listed()
-    files = [resources.file(viewer, listed[key], selection) for key in ids if key in listed]
+    held = viewer.drive.files
+    files = [resources.file(viewer, held[key], selection) for key in ids if key in held]
     value = {"kind": "drive#fileList", "incompleteSearch": False, "files": files}
     # The entries are cut already.
     return fields.project(value | token, viewer.selection)

@@ -37,6 +37,11 @@ def wrong() -> Refusal:
 class Query:
     test: Test = lambda file: True
     parents: list[str] = field(default_factory=list)  # all ids that it names as such
+    compares_names: bool = False  # then it is answered by an index that lags behind
+
+    def finds(self, file: File) -> bool:
+        known = not self.compares_names or file.indexed_name is not None
+        return known and self.test(file)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -137,14 +142,19 @@ def _has_role(file: File, user: str, role: str) -> bool:
 
 
 def _name(parser: Parser) -> Test:
+    parser.query.compares_names = True
     if parser.next_is("word", "contains"):
         parser.take("word")
         prefix = parser.take("text").casefold()
         # Drive finds beginnings of words only.
-        return lambda file: any(word.startswith(prefix) for word in _tails(file.name.casefold()))
+        return lambda file: any(word.startswith(prefix) for word in _tails(_known_name(file)))
     mark = parser.mark("=", "!=")
     text = parser.take("text").casefold()  # Drive takes upper and lower case for the same
-    return lambda file: (file.name.casefold() == text) == (mark == "=")
+    return lambda file: (_known_name(file) == text) == (mark == "=")
+
+
+def _known_name(file: File) -> str:
+    return (file.indexed_name or "").casefold()
 
 
 def _tails(name: str) -> list[str]:

@@ -5,6 +5,7 @@ Everything is guarded by one lock, `Drive.lock`, which callers may hold over sev
 """
 
 import hashlib
+import math
 import secrets
 import string
 import threading
@@ -12,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import clock
@@ -23,6 +24,7 @@ GRAIN = 256 * 1024  # chunks of an upload are multiples of this
 KEPT_CONTENT = 16 * 1024 * 1024  # bytes; of larger files only size and MD5 are kept
 ROLES = ("reader", "commenter", "writer", "fileOrganizer", "organizer", "owner")  # rising
 ID_LETTERS = string.ascii_letters + string.digits + "-_"
+FOR_GOOD = math.inf  # seconds
 
 
 def rank(role: str | None) -> int:
@@ -80,7 +82,6 @@ class File:
     app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
     starred: bool = False
     drive_id: str | None = None
-    seen_trashed: bool | None = None  # in a listing that lags: what it was then
     how: str = "metadata"  # or multipart, media, resumable, copy: the way it came to Drive
     extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
     direct: dict[str, Permission] = field(default_factory=dict)  # permissions, by their ids
@@ -92,9 +93,12 @@ class File:
     @property
     def trashed(self) -> bool:
         """Whether it, or a folder above it, is in the trash."""
-        if self.seen_trashed is not None:
-            return self.seen_trashed
         return any(file.explicitly_trashed for file in self.drive.lineage(self))
+
+    @property
+    def indexed_name(self) -> str | None:
+        """The name by which queries know it; None: they don't yet."""
+        return self.drive.indexed_name(self.id)
 
     @property
     def permissions(self) -> list[Permission]:
@@ -168,13 +172,13 @@ class Drive:
         self.roots: dict[str, str] = {}  # each user's My Drive
         self.pages: dict[str, tuple[object, list[str]]] = {}  # what page tokens stand for
         self.refused_copies: dict[str, str] = {}
-        self.changes: dict[str, list[tuple[float, File | None]]] = {}  # for the lag of listings
+        self.names: dict[str, list[tuple[float, str]]] = {}  # of each file: (since when, name)
         self.writes: deque[float] = deque()
         # What tests may set:
         self.quota_limit: int | None = None  # bytes
         self.usage_elsewhere = 0  # bytes of the quota that mail and photos take
         self.write_limit: int | None = None  # a second
-        self.listing_lag = 0.0  # seconds
+        self.name_lag = FOR_GOOD  # seconds until queries by name know a new name
         self.page_size_cap: int | None = None
         self.root_id = self.root(user)
 
@@ -193,6 +197,7 @@ class Drive:
         folder = self._new(name, FOLDER, parent, owner, app)
         folder.created = created or folder.created
         folder.starred = starred
+        self.names[folder.id] = [(-math.inf, name)]
         return self.put(folder)
 
     def add_file(
@@ -211,6 +216,7 @@ class Drive:
         file.created = created or file.created
         file.modified = modified or file.created
         file.how = "media"
+        self.names[file.id] = [(-math.inf, name)]
         return self.put(file, Content.of(content))
 
     def _new(self, name: str, mime_type: str, parent: str, owner: str | None, app: bool) -> File:
@@ -246,6 +252,16 @@ class Drive:
         with self.lock:
             self.file(file_id).direct[key] = found
         return found
+
+    def rename(self, file_id: str, name: str) -> None:
+        """As a person does it, so that the index of names learns of it as late as ever."""
+        with self.lock:
+            self.file(file_id).name = name
+            self.names[file_id].append((self.clock.elapsed(), name))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let that much time pass at once, for the index of names and all that is stamped."""
+        self.clock.passed += timedelta(seconds=seconds)
 
     def trash(self, file_id: str) -> None:
         self.set_trashed(self.file(file_id), True)
@@ -399,17 +415,10 @@ class Drive:
         held = [p.role for p in self.permissions(file).values() if p.covers(user)]
         return max(held, key=rank, default=None)
 
-    def listed(self) -> dict[str, File]:
-        """The files as listings show them: late by the lag."""
-        if not self.listing_lag:
-            return self.files
-        until = time.monotonic() - self.listing_lag
-        found = {}
-        for key, states in self.changes.items():
-            seen = [file for moment, file in states if moment <= until]
-            if seen and seen[-1]:
-                found[key] = seen[-1]
-        return found
+    def indexed_name(self, file_id: str) -> str | None:
+        """The name that it had when the index of names was last brought up to date."""
+        until = self.clock.elapsed() - self.name_lag
+        return next((name for since, name in reversed(self.names[file_id]) if since <= until), None)
 
     # -- For operations: writing -------------------------------------------------------------------
 
@@ -436,24 +445,16 @@ class Drive:
         with self.lock:
             self.files[file.id] = file
             self.used.add(file.id)
-            self.note(file)
+            self.names.setdefault(file.id, [(self.clock.elapsed(), file.name)])
         return file
 
     def set_trashed(self, file: File, trashed: bool) -> None:
         with self.lock:
             file.explicitly_trashed = trashed
             file.trashed_at = self.clock.stamp() if trashed else None
-            for entry in [file, *self.descendants(file.id)]:
-                self.note(entry)
 
     def remove(self, file: File) -> None:
         del self.files[file.id]
-        self.changes[file.id].append((time.monotonic(), None))
-
-    def note(self, file: File) -> None:
-        """Remember how the file looks now, for listings that lag."""
-        seen = replace(file, parents=list(file.parents), seen_trashed=file.trashed)
-        self.changes.setdefault(file.id, []).append((time.monotonic(), seen))
 
     def delete_for(self, user: str, folder: File) -> None:
         """Remove what the user owns of a folder and all below; the rest goes back to its owners.
@@ -467,7 +468,6 @@ class Drive:
             for file in list(self.files.values()):
                 if file.parents and file.parents[0] not in self.files:
                     file.parents = [self.root(file.owner or user)]
-                    self.note(file)
 
     def check_room(self, user: str, size: int, replaced: int = 0) -> None:
         if self.quota_limit is None:
