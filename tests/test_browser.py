@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from fake_google import FakeGoogle
-from playwright.sync_api import Page, sync_playwright
 from situations import assert_replaced
 from test_sign_in import CHANGED_NOTHING, SignIn, consents
 from workdir import Workdir
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+from playwright.sync_api import Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)

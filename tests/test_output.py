@@ -1,23 +1,25 @@
 """What the user sees: in a pipe, on on terminals, on consoles that know few letters."""
 
 import os
-import pty
 import re
 import shlex
-import signal
 import struct
 import subprocess
 import sys
-import termios
 import threading
 from datetime import UTC, datetime, timedelta
-from fcntl import ioctl
 from typing import Any
 
+import needs
 import pytest
 from fake_google import FakeGoogle
 from situations import NAME, OLD, add_old_folder, folders, prepare
 from workdir import Run, Workdir
+
+if sys.platform != "win32":
+    import pty
+    import termios
+    from fcntl import ioctl
 
 LINK = "https://drive.google.com/drive/folders/"
 
@@ -147,6 +149,7 @@ def test_names_that_the_console_does_not_know(workdir: Workdir, console: dict[st
     assert outcome.out.count("uploaded") == 3
 
 
+@needs.any_names
 def test_control_characters_in_a_name_are_not_obeyed(workdir: Workdir) -> None:
     workdir.contents({"a\x1b[2Jb\rc\nd": b"a"})
     workdir.sign_in()
@@ -164,6 +167,7 @@ def test_output_that_nobody_takes_stops_no_run(workdir: Workdir, google: FakeGoo
     assert folders(google) == [(NAME, content)]
 
 
+@needs.unix_shell
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
 def test_closed_output_stops_no_run(workdir: Workdir, google: FakeGoogle, closed: str) -> None:
     content = prepare(workdir)
@@ -193,7 +197,7 @@ def test_interrupted_run_claims_nothing_that_may_be_false(
 
     def interrupt(moment: str, call: Any) -> None:
         if (moment, call.operation) == ("after", operation):
-            run[0].process.send_signal(signal.SIGINT)
+            run[0].interrupt()
             run[0].process.wait(10)
 
     google.watch(interrupt)
@@ -243,6 +247,7 @@ class Terminal:
         return [line for line in lines if line.strip()]
 
 
+@needs.terminals
 @pytest.mark.line(bandwidth=10_000_000)
 @pytest.mark.parametrize("columns", [80, 40, 12])
 def test_progress_on_a_terminal(workdir: Workdir, google: FakeGoogle, columns: int) -> None:
@@ -262,6 +267,7 @@ def test_progress_on_a_terminal(workdir: Workdir, google: FakeGoogle, columns: i
     assert terminal.screen[-1].startswith(LINK[:columns])
 
 
+@needs.terminals
 @pytest.mark.line(bandwidth=1_000_000)
 def test_interrupted_terminal_is_left_clean(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.contents({"a big file.bin": os.urandom(3_000_000)})
@@ -271,7 +277,7 @@ def test_interrupted_terminal_is_left_clean(workdir: Workdir, google: FakeGoogle
     os.close(terminal.theirs)
     google.watch(
         lambda moment, call: (
-            threading.Timer(0.5, run.process.send_signal, [signal.SIGINT]).start()
+            threading.Timer(0.5, run.interrupt).start()
             if (moment, call.operation) == ("before", "files.create.multipart")
             else None
         )
@@ -291,4 +297,3 @@ def test_pipe_gets_plain_lines(workdir: Workdir, google: FakeGoogle) -> None:
     outcome = workdir.run()
     assert outcome.err == ""
     assert not set("\r\x1b") & set(outcome.out)
-    assert sys.platform != "win32"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from workdir import REPOSITORY, Workdir
 
@@ -67,19 +68,26 @@ def test_setting_is_refused(workdir: Workdir, name: str, value: Any, message: st
 
 
 def unreadable(path: Path) -> None:
-    path.write_text("secret")
+    path.write_bytes(b"secret")
     path.chmod(0)
 
 
 FILES = {
     "missing": (lambda path: None, "[Errno 2] No such file or directory: {path}"),
     "a folder": (lambda path: path.mkdir(), "{path} is a folder or a device, not a file"),
-    "a pipe": (lambda path: os.mkfifo(path), "{path} is a folder or a device, not a file"),
-    "a dangling link": (
+    "a pipe": pytest.param(
+        lambda path: os.mkfifo(path),
+        "{path} is a folder or a device, not a file",
+        marks=needs.fifos,
+    ),
+    "a dangling link": pytest.param(
         lambda path: path.symlink_to("nowhere"),
         "[Errno 2] No such file or directory: {path}",
+        marks=needs.links,
     ),
-    "unreadable": (unreadable, "[Errno 13] Permission denied: {path}"),
+    "unreadable": pytest.param(
+        unreadable, "[Errno 13] Permission denied: {path}", marks=needs.file_modes
+    ),
 }
 
 
@@ -141,6 +149,7 @@ def test_help_needs_nothing(workdir: Workdir) -> None:
     assert "--dry-run" in outcome.out
 
 
+@needs.file_modes
 def test_unreadable_credentials_are_no_reason_to_make_new_ones(workdir: Workdir) -> None:
     (workdir.path / "credentials.json").chmod(0)
     outcome = workdir.run(as_root=False)
@@ -161,7 +170,7 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "-S", str(script)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         cwd=tmp_path,
     )

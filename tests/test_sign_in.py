@@ -2,10 +2,7 @@
 
 import json
 import os
-import resource
-import select
 import shlex
-import signal
 import socket
 import ssl
 import stat
@@ -19,10 +16,14 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qsl, quote, urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+import needs
 import pytest
 from fake_google import FakeGoogle
 from situations import NAME, add_old_folder, assert_replaced, prepare
-from workdir import REPOSITORY, Outcome, Workdir
+from workdir import REPOSITORY, WINDOWS, Outcome, Run, Workdir, free_port
+
+if sys.platform != "win32":
+    import resource
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 DRIVE_FILE = "https://www.googleapis.com/auth/drive.file"
@@ -53,7 +54,7 @@ while os.getppid() == script:
 def browser(workdir: Workdir, program: str = PERSON) -> str:
     """The command line of a browser that is this program."""
     path = workdir.path.parent / "browser.py"
-    path.write_text(program)
+    path.write_text(program, encoding="utf-8")
     return f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} %s"
 
 
@@ -91,14 +92,12 @@ class SignIn:
     def _line(self) -> str:
         """The next line on stderr, and nothing of what comes after: that is for finish()."""
         assert self.run.process.stderr
-        pipe = self.run.process.stderr.fileno()
         line = b""
         while not line.endswith(b"\n"):
-            assert select.select([pipe], [], [], 30)[0], f"nothing comes after {self.said!r}"
-            byte = os.read(pipe, 1)
+            byte = os.read(self.run.process.stderr.fileno(), 1)
             assert byte, f"the run ended: {self.said}"
             line += byte
-        return line.decode()
+        return line.decode().replace("\r\n", "\n")
 
     def call(self, path: str, method: str = "GET") -> str:
         """Ask the script's own page for something."""
@@ -145,7 +144,8 @@ def assert_uploaded(google: FakeGoogle, outcome: Outcome) -> None:
 def assert_private(workdir: Workdir) -> None:
     """There is a token.json for the user's eyes only, whole, and nothing left of its making."""
     assert [path.name for path in workdir.path.glob("*token.json*")] == ["token.json"]
-    assert stat.S_IMODE((workdir.path / "token.json").stat().st_mode) == 0o600
+    if not WINDOWS:
+        assert stat.S_IMODE((workdir.path / "token.json").stat().st_mode) == 0o600
     assert {"client_id", "client_secret", "refresh_token", "scopes"} <= workdir.token.keys()
 
 
@@ -203,7 +203,7 @@ def assert_points_to_the_console(outcome: Outcome, wrong: str) -> None:
 def test_credentials_that_cannot_do(
     user: Workdir, google: FakeGoogle, make: Callable[[dict[str, Any]], str], wrong: str
 ) -> None:
-    (user.path / "credentials.json").write_text(make(google.credentials()))
+    (user.path / "credentials.json").write_text(make(google.credentials()), encoding="utf-8")
     assert_points_to_the_console(run(user), wrong)
     assert google.log == []
 
@@ -326,7 +326,7 @@ def unreadable(workdir: Workdir) -> None:
 
 
 SEVEN_DAYS = "7 days"  # after which a token of an app in "Testing" expires: the likeliest reason
-LOST: dict[str, tuple[Arrange, str]] = {
+LOST: dict[str, Any] = {
     "expired and revoked": (lambda workdir: revoked(workdir, -10), SEVEN_DAYS),
     "revoked, but it looks valid": (lambda workdir: revoked(workdir, 3600), SEVEN_DAYS),
     "of another client": (of_another_client, "from another OAuth client"),
@@ -356,7 +356,7 @@ LOST: dict[str, tuple[Arrange, str]] = {
     "a text": (raw(b'"token"'), "token.json"),
     "null": (raw(b"null"), "token.json"),
     "an empty object": (raw(b"{}"), "token.json"),
-    "unreadable": (unreadable, "Permission denied"),
+    "unreadable": pytest.param(unreadable, "Permission denied", marks=needs.file_modes),
 }
 
 
@@ -411,6 +411,7 @@ def test_token_is_private_whatever_was_there(user: Workdir) -> None:
 # ---- token.json that can't be written ------------------------------------------------------------
 
 
+@needs.file_modes
 def test_read_only_folder(user: Workdir, google: FakeGoogle) -> None:
     user.path.chmod(0o555)
     outcome = run(user, as_root=False)
@@ -421,6 +422,7 @@ def test_read_only_folder(user: Workdir, google: FakeGoogle) -> None:
     assert not (user.path / "token.json").exists()
 
 
+@needs.file_modes
 def test_read_only_folder_and_expired_token(user: Workdir, google: FakeGoogle) -> None:
     user.sign_in(expires_in=-10)
     user.path.chmod(0o555)
@@ -440,6 +442,7 @@ def test_folder_in_the_place_of_the_token(user: Workdir, google: FakeGoogle) -> 
     assert [path.name for path in user.path.glob("*token.json*")] == ["token.json"]
 
 
+@needs.file_limits
 def test_full_disk_leaves_no_part_of_a_token(user: Workdir, google: FakeGoogle) -> None:
     def allow_no_file_over_100_bytes() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
@@ -659,17 +662,20 @@ def test_nobody_answers(workdir: Workdir, google: FakeGoogle) -> None:
     assert google.log == []
 
 
-SIGNALS = [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")]
+SIGNALS = [
+    (Run.interrupt, 130, "Interrupted."),
+    pytest.param(Run.terminate, 143, "Terminated.", marks=needs.sigterm),
+]
 
 
-@pytest.mark.parametrize(("number", "status", "word"), SIGNALS)
+@pytest.mark.parametrize(("signal", "status", "word"), SIGNALS, ids=["SIGINT", "SIGTERM"])
 def test_signal_while_the_user_is_waited_for(
-    workdir: Workdir, number: signal.Signals, status: int, word: str
+    workdir: Workdir, signal: Callable[[Run], None], status: int, word: str
 ) -> None:
     workdir.files(a_txt=b"a")
     workdir.set(SIGN_IN_TIMEOUT=60.0)
     waiting = SignIn(workdir)
-    waiting.run.process.send_signal(number)
+    signal(waiting.run)
     outcome = waiting.finish()
     assert outcome.status == status
     assert outcome.err.splitlines()[-2:] == [f"Signing in: {word}", CHANGED_NOTHING]
@@ -734,8 +740,8 @@ def assert_user_can_follow_the_link(workdir: Workdir, google: FakeGoogle) -> Out
 
 
 BROWSERS = {
-    "not set": None,
-    "empty": "",
+    "not set": pytest.param(None, marks=needs.no_default_browser),
+    "empty": pytest.param("", marks=needs.no_default_browser),
     "not there": "/nonexistent/browser",
     "not there, with the address": "/nonexistent/browser %s",
     "not to be executed": "/etc/passwd %s",
@@ -754,7 +760,10 @@ def test_no_browser(workdir: Workdir, google: FakeGoogle, command: str | None) -
 
 
 TEXT_BROWSERS = [
-    *((name, None) for name in ("www-browser", "links", "elinks", "lynx", "w3m")),
+    *(
+        pytest.param(name, None, marks=needs.no_default_browser)
+        for name in ("www-browser", "links", "elinks", "lynx", "w3m")
+    ),
     ("w3m", "w3m"),
     ("w3m", "w3m %s"),
     ("lynx", "lynx -accept_all_cookies %s"),
@@ -763,6 +772,7 @@ TEXT_BROWSERS = [
 ]
 
 
+@needs.unix_shell
 @pytest.mark.parametrize(("name", "command"), TEXT_BROWSERS)
 def test_text_browser_is_not_started(
     workdir: Workdir, google: FakeGoogle, name: str, command: str | None
@@ -772,7 +782,7 @@ def test_text_browser_is_not_started(
     programs.mkdir()
     started = programs / "started"
     program = programs / name
-    program.write_text(f"#!/bin/sh\n: > {shlex.quote(str(started))}\n")
+    program.write_text(f"#!/bin/sh\n: > {shlex.quote(str(started))}\n", encoding="utf-8")
     program.chmod(0o755)
     workdir.environment |= {
         "PATH": f"{programs}:{workdir.environment['PATH']}",
@@ -868,6 +878,7 @@ def test_connection_that_sends_nothing_is_no_reason_to_wait_longer(workdir: Work
     assert time.monotonic() - began < 10
 
 
+@needs.loopback_addresses
 def test_page_is_for_this_machine_only(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.files(a_txt=b"a")
     google.consent.answer = "allow"
@@ -876,12 +887,6 @@ def test_page_is_for_this_machine_only(workdir: Workdir, google: FakeGoogle) -> 
         socket.create_connection(("127.0.0.2", waiting.port), timeout=5)
     visit(google, waiting.link)
     assert waiting.finish().status == 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def test_fixed_port_is_used(workdir: Workdir, google: FakeGoogle) -> None:
@@ -895,7 +900,7 @@ def test_fixed_port_is_used(workdir: Workdir, google: FakeGoogle) -> None:
         assert waiting.finish().status == 0
         (workdir.path / "token.json").unlink()
         ports.append(waiting.port)
-    assert f"SIGN_IN_PORT = {ports[0]}\n" in workdir.script.read_text()
+    assert f"SIGN_IN_PORT = {ports[0]}\n" in workdir.script.read_text(encoding="utf-8")
     assert ports[0] == ports[1]
 
 

@@ -109,7 +109,7 @@ def bytes_read(workdir: Workdir, tmp_path: Path) -> Callable[[], dict[str, int]]
     log = tmp_path / "reads.txt"
     log.touch()
     (tmp_path / "hook").mkdir()
-    (tmp_path / "hook" / "sitecustomize.py").write_text(COUNT_READS)
+    (tmp_path / "hook" / "sitecustomize.py").write_text(COUNT_READS, encoding="utf-8")
     workdir.environment |= {
         "PYTHONPATH": str(tmp_path / "hook"),
         "READS": str(log),
@@ -118,7 +118,7 @@ def bytes_read(workdir: Workdir, tmp_path: Path) -> Callable[[], dict[str, int]]
 
     def count() -> dict[str, int]:
         found: dict[str, int] = {}
-        for line in log.read_text().splitlines():
+        for line in log.read_text(encoding="utf-8").splitlines():
             size, name = line.split(" ", 1)
             if size == "1":  # how the file ends, which is looked at beforehand
                 continue
@@ -316,7 +316,7 @@ def test_only_a_shared_folder_costs_calls_for_its_sharing(
 
 def peak_memory(pid: int) -> int:
     """In bytes, of a process that still runs."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 

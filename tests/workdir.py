@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from typing import Any
 from fake_google import FakeGoogle
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+WINDOWS = sys.platform == "win32"
+KILLED = 1 if WINDOWS else -9  # the status of a process that was killed
 # Waits are settings as well: what takes seconds in earnest takes milliseconds here.
 SHORT_WAITS = {
     "FIRST_WAIT": 0.001,
@@ -22,6 +26,18 @@ SHORT_WAITS = {
     "NETWORK_TIMEOUT": 10.0,
     "SIGN_IN_TIMEOUT": 5.0,
 }
+# What Windows' programs do not start without, or do not find their packages without.
+KEPT = ("PATH", "SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP", "APPDATA", "LOCALAPPDATA")
+# Does in the console of the process with this number what Ctrl-C does there.
+PRESS_CTRL_C = """
+import ctypes, sys
+
+console = ctypes.windll.kernel32
+console.FreeConsole()
+assert console.AttachConsole(int(sys.argv[1]))
+console.SetConsoleCtrlHandler(None, True)
+assert console.GenerateConsoleCtrlEvent(0, 0)
+"""
 
 
 @dataclass
@@ -53,6 +69,17 @@ class Run:
             assert secret not in (out or "") + (err or ""), "a secret is shown"
         return Outcome(self.process.returncode, out, err)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        if WINDOWS:
+            command = [sys.executable, "-c", PRESS_CTRL_C, str(self.process.pid)]
+            subprocess.run(command, check=True, timeout=30)
+        else:
+            self.process.send_signal(signal.SIGINT)
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
 
 class Workdir:
     def __init__(self, path: Path, google: FakeGoogle) -> None:
@@ -66,12 +93,7 @@ class Workdir:
 
     def set(self, **settings: Any) -> None:
         """Edit constants of the script as its user would."""
-        text = self.script.read_text()
-        for name, value in settings.items():
-            line = re.compile(rf"^{name} = .*$", re.MULTILINE)
-            assert len(line.findall(text)) == 1, f"quickstart.py has no one setting {name}"
-            text = line.sub(lambda _, new=f"{name} = {value!r}": new, text)  # type: ignore[misc]
-        self.script.write_text(text)
+        edit_settings(self.script, **settings)
 
     def write(self, name: str, content: bytes, modified: float | None = None) -> Path:
         path = self.path / name
@@ -92,7 +114,7 @@ class Workdir:
 
     def write_json(self, name: str, content: Any) -> Path:
         path = self.path / name
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content), encoding="utf-8")
         path.chmod(0o600)
         return path
 
@@ -104,7 +126,7 @@ class Workdir:
 
     @property
     def token(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.path / "token.json").read_text())
+        content: dict[str, Any] = json.loads((self.path / "token.json").read_bytes())
         return content
 
     def start(self, *arguments: str, as_root: bool = True, **options: Any) -> Run:
@@ -119,7 +141,9 @@ class Workdir:
             "stderr": subprocess.PIPE,
             "encoding": "utf-8",
         }
-        if os.getuid() == 0 and not as_root:
+        if sys.platform == "win32":  # a console of its own, in which Ctrl-C reaches nobody else
+            usual["creationflags"] = subprocess.CREATE_NO_WINDOW
+        elif os.getuid() == 0 and not as_root:
             command = [*lowered, *command]
         return Run(subprocess.Popen(command, **(usual | options)), self.google)
 
@@ -127,12 +151,29 @@ class Workdir:
         return self.start(*arguments, **options).wait(timeout)
 
 
+def edit_settings(script: Path, **settings: Any) -> None:
+    text = script.read_text(encoding="utf-8")
+    for name, value in settings.items():
+        line = re.compile(rf"^{name} = .*$", re.MULTILINE)
+        assert len(line.findall(text)) == 1, f"quickstart.py has no one setting {name}"
+        text = line.sub(lambda _, new=f"{name} = {value!r}": new, text)  # type: ignore[misc]
+    script.write_text(text, encoding="utf-8")
+
+
 def clean_environment(home: Path) -> dict[str, str]:
     """An environment in which nothing of this machine decides: no proxy, no browser."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    if WINDOWS:  # where text in a pipe has another encoding in each country
+        kept |= {"PYTHONIOENCODING": "utf-8", "USERPROFILE": str(home)}
     return kept | {
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "BROWSER": "/nonexistent/browser",
     }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
