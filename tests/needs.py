@@ -35,3 +35,6 @@ loopback_addresses = needs("more loopback addresses than one", sys.platform != "
 no_default_browser = needs(
     "a system without a browser of its own", sys.platform not in ("win32", "darwin")
 )
+linux_desktop = needs(
+    "a desktop whose browser is what PATH and DISPLAY say", sys.platform == "linux"
+)

@@ -1,8 +1,8 @@
 """A folder of a user: a copy of the script with settings of their own, files, a way to run it."""
 
+import ast
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -153,11 +153,13 @@ class Workdir:
 
 def edit_settings(script: Path, **settings: Any) -> None:
     text = script.read_text(encoding="utf-8")
-    for name, value in settings.items():
-        line = re.compile(rf"^{name} = .*$", re.MULTILINE)
-        assert len(line.findall(text)) == 1, f"quickstart.py has no one setting {name}"
-        text = line.sub(lambda _, new=f"{name} = {value!r}": new, text)  # type: ignore[misc]
-    script.write_text(text, encoding="utf-8")
+    lines = text.split("\n")
+    for node in reversed(ast.parse(text).body):  # so that the numbers of the lines hold
+        name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+        if name in settings:
+            lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {settings.pop(name)!r}"]
+    assert not settings, f"quickstart.py has no settings {', '.join(settings)}"
+    script.write_text("\n".join(lines), encoding="utf-8")
 
 
 def clean_environment(home: Path) -> dict[str, str]:
