@@ -264,6 +264,7 @@ def test_multipart(google: FakeGoogle, client: Client) -> None:
     assert found["modifiedTime"] == "2001-02-03T03:05:06.789Z"
     assert found["size"] == str(len(content))
     assert found["md5Checksum"] == hashlib.md5(content).hexdigest()
+    assert found["sha256Checksum"] == hashlib.sha256(content).hexdigest()
 
 
 def test_large_multipart_is_taken(google: FakeGoogle, client: Client) -> None:
@@ -327,6 +328,7 @@ def test_in_chunks(google: FakeGoogle, client: Client) -> None:
     last = client.send(session, ZEROS + b"12345", 2 * GRAIN, 3 * GRAIN + 5)
     file = google.drive.file(last.json["id"])
     assert last.json["md5Checksum"] == hashlib.md5(ZEROS * 3 + b"12345").hexdigest()
+    assert last.json["sha256Checksum"] == hashlib.sha256(ZEROS * 3 + b"12345").hexdigest()
     assert (file.name, file.how, file.mime_type) == ("big", "resumable", "text/x")
     assert file.content == ZEROS * 3 + b"12345"
 
@@ -346,12 +348,14 @@ def test_total_may_come_last(client: Client) -> None:
 
 
 def test_content_that_is_not_kept(google: FakeGoogle, client: Client) -> None:
-    """Above 16 MiB the fake keeps size and MD5 only."""
+    """Above 16 MiB the fake keeps size and digests only; of copies as well."""
     content = bytes(range(256)) * (17 * 4 * KIB)
     found = client.call("PUT", client.session(len(content)), content).json
     file = google.drive.file(found["id"])
     assert (file.content, file.size) == (None, len(content))
     assert file.md5 == hashlib.md5(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
+    assert client.copy(file.id).json["sha256Checksum"] == file.sha256 == digest
 
 
 @pytest.mark.parametrize("size", [1, GRAIN - 1, GRAIN + 1])
@@ -865,6 +869,29 @@ def test_rename(google: FakeGoogle, client: Client) -> None:
     )
 
 
+def test_app_properties(google: FakeGoogle, client: Client) -> None:
+    """An update changes those that it names; null removes one (guides/properties)."""
+    (given,) = client.ids()
+    made = client.create(id=given, appProperties={"a": "1", "b": "2"})
+    assert made.json["appProperties"] == {"a": "1", "b": "2"}
+    client.update(given, appProperties={"a": None, "b": "3", "c": "4"})
+    client.update(given, name="renamed")
+    assert client.get(given, "appProperties").json == {"appProperties": {"b": "3", "c": "4"}}
+    listed = client.search("'root' in parents", "files(appProperties)").json["files"]
+    assert listed == [{"appProperties": {"b": "3", "c": "4"}}]
+    for wrong in ({"a": 1}, {"a": ["x"]}, "text"):
+        assert client.create(appProperties=wrong).error == (400, "invalid")
+    marked = google.drive.add_folder("marked", mark={"a": "1"})
+    assert client.get(marked.id).json["appProperties"] == {"a": "1"}
+
+
+def test_copy_takes_properties_along(client: Client) -> None:
+    """A copy is the source, patched (reference/files/copy; assumed for appProperties)."""
+    source = client.upload(appProperties={"a": "1", "b": "2"}).json["id"]
+    copied = client.copy(source, appProperties={"b": "3"}).json
+    assert copied["appProperties"] == {"a": "1", "b": "3"}
+
+
 @pytest.mark.parametrize("body", [{"parents": ["root"]}, {"id": "x"}, {"size": "1"}])
 def test_what_no_update_may_write(google: FakeGoogle, client: Client, body: Any) -> None:
     """Moving goes by addParents; ids stay (reference/files/update)."""
@@ -912,6 +939,18 @@ def test_delete_spares_what_others_own(google: FakeGoogle, client: Client) -> No
     client.delete(folder.id)
     assert google.drive.everything() == []
     assert theirs.parents == [google.drive.root("sam@example.com")]
+
+
+@pytest.mark.parametrize(("may_trash", "may_delete"), [(False, True), (True, False)])
+def test_what_nobody_may(
+    google: FakeGoogle, client: Client, may_trash: bool, may_delete: bool
+) -> None:
+    """Capabilities may be missing even to the owner (discovery: File.capabilities)."""
+    folder = google.drive.add_folder("x", can_trash=may_trash, can_delete=may_delete)
+    can = client.get(folder.id, "capabilities(canTrash,canDelete)").json["capabilities"]
+    assert can == {"canTrash": may_trash, "canDelete": may_delete}
+    assert client.update(folder.id, trashed=True).status == (200 if may_trash else 403)
+    assert client.delete(folder.id).status == (204 if may_delete else 403)
 
 
 def test_root_stays(google: FakeGoogle, wide: Client) -> None:
@@ -1878,7 +1917,8 @@ def test_names_of_chunks(
 
 def test_bad_answers(google: FakeGoogle, client: Client) -> None:
     """The work is done, only the answer is spoilt."""
-    google.fail("files.create.multipart", "truncated-json", "html-200", "no-md5", "wrong-md5")
+    spoilt = ("truncated-json", "html-200", "no-md5", "wrong-md5", "no-sha256", "wrong-sha256")
+    google.fail("files.create.multipart", *spoilt)
     answer = client.upload()
     assert answer.status == 200
     with pytest.raises(ValueError, match="line"):
@@ -1886,7 +1926,9 @@ def test_bad_answers(google: FakeGoogle, client: Client) -> None:
     assert b"<html" in client.upload().content
     assert client.upload(fields="id,md5Checksum").json.keys() == {"id"}
     assert client.upload(fields="md5Checksum").json == {"md5Checksum": "0" * 32}
-    assert len(google.drive.children()) == 4
+    assert client.upload(fields="id,sha256Checksum").json.keys() == {"id"}
+    assert client.upload(fields="sha256Checksum").json == {"sha256Checksum": "0" * 64}
+    assert len(google.drive.children()) == 6
 
 
 def test_faults_wait_for_a_call_that_they_fit(google: FakeGoogle, client: Client) -> None:
@@ -2158,6 +2200,16 @@ def test_creation_times_rise(google: FakeGoogle) -> None:
     times = [google.drive.add_folder("x").created for _ in range(50)]
     assert sorted(set(times)) == times
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text) for text in times)
+
+
+def test_skewed_folders(google: FakeGoogle, client: Client) -> None:
+    """A test may have the clocks of Google's servers differ, for folders that clients make."""
+    before = google.drive.add_folder("x").created
+    google.drive.skew_folders(-3, 3, 0, before, before)
+    assert client.upload().json["createdTime"] > before  # a file's is not concerned
+    early, late, now, same, again, last = (client.create().json["createdTime"] for _ in range(6))
+    assert early < before == same == again < now < last < late
+    assert google.drive.add_folder("y").created > last
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,11 @@ UNREAD = {"close-unread", "reset"}  # the request's body is not, or not all, rea
 UNDONE = {"close-read", "stall"}  # it is, but nothing is done
 DONE = {"answer-lost", "answer-reset", "body-cut"}  # the work is done, but the answer is lost
 SOCKET = UNREAD | UNDONE | DONE
-MD5 = {"no-md5", "wrong-md5"}
-SPOILT = {"truncated-json", "html-200"} | MD5  # the work is done, the answer is bad
+# Keys that an answer lacks, or that hold zeros in it.
+LACKING = {"no-md5": "md5Checksum", "no-sha256": "sha256Checksum"}
+WRONG = {"wrong-md5": "md5Checksum", "wrong-sha256": "sha256Checksum"}
+KEYS = LACKING | WRONG
+SPOILT = {"truncated-json", "html-200"} | KEYS.keys()  # the work is done, the answer is bad
 PAGING = {"bad-page-token"}
 SESSION = {"session-404", "session-410"}
 CHUNK = SESSION | {"keep-part", "503-keep-part", "308-no-range", "308-all-kept"}
@@ -199,12 +202,12 @@ class FaultBook:
 def applies(fault: str, request: Request, in_batch: bool) -> bool:
     """Whether this call is one that the fault can befall; else it waits for the next."""
     length = request.stream.length or 0
-    if in_batch and fault not in STATUS | MD5:
+    if in_batch and fault not in STATUS | KEYS.keys():
         return False
     if fault in PAGING:
         return "pageToken" in request.params
-    if fault in MD5:
-        return "md5Checksum" in request.params.get("fields", "")
+    if fault in KEYS:
+        return KEYS[fault] in request.params.get("fields", "")
     if fault in ("keep-part", "503-keep-part"):
         return length >= 2 * GRAIN
     return fault != "308-all-kept" or "upload.last" in request.call.names
@@ -217,20 +220,21 @@ def spoil(fault: str | None, reply: Reply) -> Reply:
         return Reply(reply.status, content[: len(content) // 2], reply.headers)
     if fault == "html-200":
         return html_reply(200, "Sorry for the inconvenience")
-    if fault in MD5:
-        return Reply(reply.status, _without_md5(reply.body, fault), reply.headers)
+    if fault in KEYS:
+        return Reply(reply.status, _without(reply.body, fault), reply.headers)
     return reply
 
 
-def _without_md5(value: Any, fault: str) -> Any:
+def _without(value: Any, fault: str) -> Any:
+    """A JSON value that lacks the fault's key, or has zeros there."""
     if isinstance(value, list):
-        return [_without_md5(entry, fault) for entry in value]
+        return [_without(entry, fault) for entry in value]
     if not isinstance(value, dict):
         return value
-    found = {key: _without_md5(entry, fault) for key, entry in value.items()}
-    if "md5Checksum" in found:
-        if fault == "no-md5":
-            del found["md5Checksum"]
-        else:
-            found["md5Checksum"] = "0" * 32
+    found = {key: _without(entry, fault) for key, entry in value.items()}
+    key = KEYS[fault]
+    if key in found:
+        found[key] = "0" * len(found[key])
+    if fault in LACKING:
+        found.pop(key, None)
     return found

@@ -32,6 +32,7 @@ EDITABLE_EXTRA = {
     "originalFilename",
     "viewedByMeTime",
 }
+PROPERTIES = {"properties", "appProperties"}
 ORDERS: dict[str, Callable[[File], Any]] = {
     "createdTime": lambda file: file.created,
     "modifiedTime": lambda file: file.modified,
@@ -94,11 +95,13 @@ def new_file(viewer: Viewer, metadata: dict[str, Any], how: str, mime_type: str 
     if len(parents) != 1:
         raise Refusal("400-invalid", "A file can only have one parent folder.", "parents")
     folder = viewer.find_parent(parents[0])
-    now = viewer.drive.clock.stamp()
+    given = viewer.drive.claim_id(viewer.user, metadata.get("id"))
+    mime_type = metadata.get("mimeType") or mime_type or "application/octet-stream"
+    now = viewer.drive.creation_time(mime_type == FOLDER)
     return File(
-        id=viewer.drive.claim_id(viewer.user, metadata.get("id")),
+        id=given,
         name=metadata.get("name") or "Untitled",
-        mime_type=metadata.get("mimeType") or mime_type or "application/octet-stream",
+        mime_type=mime_type,
         parents=[folder.id],
         drive=viewer.drive,
         owner=None if folder.drive_id else viewer.user,
@@ -107,8 +110,22 @@ def new_file(viewer: Viewer, metadata: dict[str, Any], how: str, mime_type: str 
         starred=bool(metadata.get("starred")),
         drive_id=folder.drive_id,
         how=how,
-        extra={key: metadata[key] for key in EDITABLE_EXTRA if key in metadata},
+        extra=patched({}, metadata),
     )
+
+
+def patched(extra: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    """Further metadata after a change. Properties are changed one by one; null removes one.
+
+    https://developers.google.com/workspace/drive/api/guides/properties
+    """
+    found = extra | {key: metadata[key] for key in EDITABLE_EXTRA if key in metadata}
+    for key in PROPERTIES & metadata.keys():
+        if not all(isinstance(value, str | None) for value in (metadata[key] or {}).values()):
+            raise Refusal("400-invalid", f"Invalid value for field {key}")
+        both = extra.get(key, {}) | (metadata[key] or {})
+        found[key] = {name: value for name, value in both.items() if value is not None}
+    return found
 
 
 def check_storage(viewer: Viewer, file: File, size: int) -> None:
@@ -192,8 +209,8 @@ def copy(viewer: Viewer, request: Request) -> Any:
     file = new_file(viewer, metadata, "copy", source.mime_type)
     check_storage(viewer, file, source.size or 0)
     viewer.drive.count_write()
-    file.extra = source.extra | file.extra
-    viewer.drive.put(file, Content(source.size or 0, source.md5 or "", source.content))
+    file.extra = patched(source.extra, metadata)
+    viewer.drive.put(file, source.stored)
     request.call.file_id = file.id
     return answer(viewer, file)
 
@@ -231,7 +248,7 @@ def apply_update(viewer: Viewer, file: File, request: Request, body: Any) -> Non
     file.modified = metadata.get("modifiedTime") or (
         viewer.drive.clock.stamp() if metadata.keys() - {"starred", "trashed"} else file.modified
     )
-    file.extra |= {key: metadata[key] for key in EDITABLE_EXTRA if key in metadata}
+    file.extra = patched(file.extra, metadata)
     if "trashed" in metadata:
         viewer.drive.set_trashed(file, bool(metadata["trashed"]))
 

@@ -1,6 +1,5 @@
 """How Drive's things look in an answer: a line for each key that this fake knows."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -42,13 +41,13 @@ def capabilities(viewer: Viewer, file: File) -> dict[str, bool]:
 
 
 def may_trash(viewer: Viewer, file: File) -> bool:
-    if not file.parents:
+    if not file.parents or not file.can_trash:
         return False
     return viewer.holds(file, "fileOrganizer") if file.drive_id else viewer.owns(file)
 
 
 def may_delete(viewer: Viewer, file: File) -> bool:
-    if not file.parents:
+    if not file.parents or not file.can_delete:
         return False
     return viewer.holds(file, "organizer") if file.drive_id else viewer.owns(file)
 
@@ -94,13 +93,6 @@ def _permissions(viewer: Viewer, file: File) -> list[dict[str, Any]] | None:
     return [permission(viewer, entry) for entry in file.permissions]
 
 
-def _digest(name: str) -> Getter:
-    def getter(viewer: Viewer, file: File) -> str | None:
-        return None if file.content is None else hashlib.new(name, file.content).hexdigest()
-
-    return getter
-
-
 def _size(viewer: Viewer, file: File) -> str | None:
     return None if file.size is None else str(file.size)
 
@@ -132,8 +124,7 @@ FILE: dict[str, Getter] = {
     "size": _size,
     "quotaBytesUsed": lambda viewer, file: _size(viewer, file) or "0",
     "md5Checksum": lambda viewer, file: file.md5,
-    "sha1Checksum": _digest("sha1"),
-    "sha256Checksum": _digest("sha256"),
+    "sha256Checksum": lambda viewer, file: file.sha256,
     "createdTime": lambda viewer, file: file.created,
     "modifiedTime": lambda viewer, file: file.modified,
     "trashed": lambda viewer, file: file.trashed,

@@ -21,7 +21,7 @@ from .errors import Refusal
 
 FOLDER = "application/vnd.google-apps.folder"
 GRAIN = 256 * 1024  # chunks of an upload are multiples of this
-KEPT_CONTENT = 16 * 1024 * 1024  # bytes; of larger files only size and MD5 are kept
+KEPT_CONTENT = 16 * 1024 * 1024  # bytes; of larger files only size and digests are kept
 ROLES = ("reader", "commenter", "writer", "fileOrganizer", "organizer", "owner")  # rising
 ID_LETTERS = string.ascii_letters + string.digits + "-_"
 FOR_GOOD = math.inf  # seconds
@@ -62,6 +62,35 @@ def permission_id(type: str, email: str | None = None, domain: str | None = None
     return f"{int(digest[:16], 16):020d}"
 
 
+class Digests:
+    """MD5 and SHA-256 of what comes in pieces."""
+
+    def __init__(self) -> None:
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.sha256 = hashlib.sha256()
+
+    def update(self, piece: bytes | memoryview) -> None:
+        self.md5.update(piece)
+        self.sha256.update(piece)
+
+    def texts(self) -> tuple[str, str]:
+        return self.md5.hexdigest(), self.sha256.hexdigest()
+
+
+@dataclass(frozen=True)
+class Content:
+    size: int
+    md5: str
+    sha256: str
+    kept: bytes | None
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        digests = Digests()
+        digests.update(data)
+        return cls(len(data), *digests.texts(), data if len(data) <= KEPT_CONTENT else None)
+
+
 @dataclass(eq=False)
 class File:
     """A file or folder. A shared drive is one too: the folder at its top."""
@@ -74,12 +103,15 @@ class File:
     owner: str | None = None  # None: in a shared drive, which owns what is in it
     size: int | None = None  # None: a folder
     md5: str | None = None
+    sha256: str | None = None
     content: bytes | None = field(default=None, repr=False)  # None: a folder, or too large to keep
     created: str = ""
     modified: str = ""
     explicitly_trashed: bool = False
     trashed_at: str | None = None
     app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
+    can_trash: bool = True  # False: nobody may, whatever the role
+    can_delete: bool = True
     starred: bool = False
     drive_id: str | None = None
     how: str = "metadata"  # or multipart, media, resumable, copy: the way it came to Drive
@@ -89,6 +121,10 @@ class File:
     @property
     def is_folder(self) -> bool:
         return self.mime_type == FOLDER
+
+    @property
+    def stored(self) -> Content:
+        return Content(self.size or 0, self.md5 or "", self.sha256 or "", self.content)
 
     @property
     def trashed(self) -> bool:
@@ -120,7 +156,7 @@ class Session:
     total: int | None  # bytes, once they are known
     target: str | None = None  # the file whose content is replaced
     received: int = 0  # bytes
-    digest: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    digests: Digests = field(default_factory=Digests)
     kept: bytearray = field(default_factory=bytearray)
     finished: str | None = None  # the id of the file that it became
     dead: str | None = None  # the error that every further request gets
@@ -128,7 +164,7 @@ class Session:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def keep(self, piece: memoryview) -> None:
-        self.digest.update(piece)
+        self.digests.update(piece)
         self.received += len(piece)
         if self.received <= KEPT_CONTENT:
             self.kept += piece
@@ -138,24 +174,12 @@ class Session:
     def forget(self) -> None:
         self.received = 0
         self.kept.clear()
-        self.digest = hashlib.md5(usedforsecurity=False)
+        self.digests = Digests()
 
     @property
-    def content(self) -> "Content":
+    def content(self) -> Content:
         kept = bytes(self.kept) if self.received <= KEPT_CONTENT else None
-        return Content(self.received, self.digest.hexdigest(), kept)
-
-
-@dataclass(frozen=True)
-class Content:
-    size: int
-    md5: str
-    kept: bytes | None
-
-    @classmethod
-    def of(cls, data: bytes) -> "Content":
-        kept = data if len(data) <= KEPT_CONTENT else None
-        return cls(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest(), kept)
+        return Content(self.received, *self.digests.texts(), kept)
 
 
 class Drive:
@@ -172,6 +196,7 @@ class Drive:
         self.roots: dict[str, str] = {}  # each user's My Drive
         self.pages: dict[str, tuple[object, list[str]]] = {}  # what page tokens stand for
         self.refused_copies: dict[str, str] = {}
+        self.folder_times: deque[float | str] = deque()
         self.names: dict[str, list[tuple[float, str]]] = {}  # of each file: (since when, name)
         self.writes: deque[float] = deque()
         # What tests may set:
@@ -193,10 +218,16 @@ class Drive:
         app: bool = True,
         created: str | None = None,
         starred: bool = False,
+        mark: dict[str, str] | None = None,
+        can_trash: bool = True,
+        can_delete: bool = True,
     ) -> File:
+        """`mark`: its appProperties."""
         folder = self._new(name, FOLDER, parent, owner, app)
         folder.created = created or folder.created
         folder.starred = starred
+        folder.extra = {"appProperties": mark} if mark else {}
+        folder.can_trash, folder.can_delete = can_trash, can_delete
         self.names[folder.id] = [(-math.inf, name)]
         return self.put(folder)
 
@@ -285,6 +316,11 @@ class Drive:
                 self.share(key, "user", role, email=email)
         return key
 
+    def skew_folders(self, *skews: float | str) -> None:
+        """Have the next folders that clients make bear a createdTime that is so many seconds off,
+        or that very one: Google's servers have more than one clock."""
+        self.folder_times.extend(skews)
+
     def refuse_copy(self, file_id: str, reason: str = "403-cannotCopyFile") -> None:
         """Have every copy of this file end in that error."""
         self.refused_copies[file_id] = Refusal(reason).name
@@ -343,9 +379,7 @@ class Drive:
                 assert (file.owner is None) == bool(file.drive_id), f"{file}: wrong owner"
                 self._check_place(file, tops)
                 if file.content is not None:
-                    assert Content.of(file.content) == Content(
-                        file.size or 0, file.md5 or "", file.content
-                    ), f"{file}: not its content"
+                    assert Content.of(file.content) == file.stored, f"{file}: not its content"
             for session in self.sessions.values():
                 total = session.received if session.total is None else session.total
                 assert session.received <= total, "more bytes than the upload has"
@@ -428,6 +462,15 @@ class Drive:
             self.issued.update(dict.fromkeys(ids, user))
         return ids
 
+    def creation_time(self, is_folder: bool) -> str:
+        now = self.clock.stamp()
+        if not is_folder or not self.folder_times:
+            return now
+        skew = self.folder_times.popleft()
+        if isinstance(skew, str):
+            return skew
+        return clock.stamp(clock.parse(now) + timedelta(seconds=skew))
+
     def claim_id(self, user: str, given: str | None) -> str:
         """The id for something new: the one given, if it may be used, else a fresh one."""
         if given is None:
@@ -441,7 +484,8 @@ class Drive:
     def put(self, file: File, content: Content | None = None) -> File:
         """Have the file from now on, with new content if any."""
         if content:
-            file.size, file.md5, file.content = content.size, content.md5, content.kept
+            file.size, file.content = content.size, content.kept
+            file.md5, file.sha256 = content.md5, content.sha256
         with self.lock:
             self.files[file.id] = file
             self.used.add(file.id)
