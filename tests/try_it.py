@@ -23,8 +23,8 @@ except ImportError as missing:
     raise SystemExit(f"{missing}. Run: pip install -r tests/try_it.txt") from None
 
 FILES = {
-    "figures.csv": "month,visitors\nJanuary,12\nFebruary,15\n",
-    "report.txt": "The first version of the report.\n",
+    "figures.csv": b"month,visitors\nJanuary,12\nFebruary,15\n",
+    "report.txt": b"The first version of the report.\n",
 }
 INTRODUCTION = """
 quickstart.py will run twice, against a fake of Google on this computer. You
@@ -44,8 +44,8 @@ OPEN_PAGE = [sys.executable, "-c", OPEN, "%s"]
 
 def fill(folder: Path, google: FakeGoogle, answer_port: int) -> None:
     """Put the script into the folder, and what it needs."""
-    for name, text in FILES.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
     # The browser, which knows no proxy, gets the fake's own address.
     client = google.credentials()["installed"] | {"auth_uri": f"{google.proxy}/o/oauth2/auth"}
     credentials = json.dumps({"installed": client})
@@ -95,7 +95,7 @@ def main() -> None:
         print(INTRODUCTION.format(page=google.proxy.rpartition(":")[2], answer=port))
         title("First run: you sign in, and two new files are uploaded")
         run(folder, google)
-        (folder / "report.txt").write_text("A second, longer version of the report.\n", "utf-8")
+        (folder / "report.txt").write_bytes(b"A second, longer version of the report.\n")
         title("Second run: report.txt has changed since, figures.csv has not")
         run(folder, google)
         title("What is in the fake Drive now")
