@@ -164,6 +164,15 @@ def error_reply(name: str, message: str | None = None, location: str | None = No
     return Reply(int(status), {"error": error}, headers)
 
 
+def web_page(status: int) -> Reply:
+    """What a proxy, or a hotel's network, answers in Google's place: long, and full of words."""
+    words = ("notFound", "invalid_grant", "storageQuotaExceeded", "rateLimitExceeded", "authError")
+    lines = [f"<p>Line {number}: this is no {words[number % 5]}.</p>" for number in range(295)]
+    head = ["<!DOCTYPE html>", "<html lang=en>", f"<title>{status} Sign in to the network</title>"]
+    text = "\n".join([*head, *lines, "</html>", ""])
+    return Reply(status, text.encode(), {"Content-Type": "text/html; charset=UTF-8"})
+
+
 def html_reply(status: int, title: str) -> Reply:
     """What Google's front ends answer when what is behind them does not."""
     text = (

@@ -2,11 +2,11 @@
 
 import threading
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from .errors import KINDS, error_reply, html_reply
+from .errors import KINDS, error_reply, html_reply, web_page
 from .messages import Reply, Request
 from .state import GRAIN
 
@@ -40,9 +40,11 @@ API_OPERATIONS = {
     "drives.get",
     "batch",
 }
+WITH_CONTENT = CHUNK_OPERATIONS | {"files.create.multipart", "files.create.media", "files.update"}
 OPERATIONS = OAUTH_OPERATIONS | CHUNK_OPERATIONS | API_OPERATIONS
 LISTS = {"files.list", "permissions.list", "drives.list"}
 
+SAME_TOKEN = "~!!~page-token-again"
 SHORT_NAMES = {
     "400": "400-badRequest",
     "401": "401-authError",
@@ -51,6 +53,7 @@ SHORT_NAMES = {
     "409": "409-fileIdInUse",
     "429": "429-rateLimitExceeded",
     "429-retry-after": "429-rateLimitExceeded",
+    "503-retry-after": "503-backendError",
     "500": "500-internalError",
     "502": "502-backendError",
     "503": "503-backendError",
@@ -69,19 +72,39 @@ OAUTH_ERRORS = {
 }
 
 STATUS = set(KINDS) | set(SHORT_NAMES) | {"502-html"}
-UNREAD = {"close-unread", "reset"}  # the request's body is not, or not all, read
+PAGES = {"html-403", "html-404", "html-407", "html-503"}  # of something on the way to Google
+EARLY = {"403-storageQuotaExceeded-early", "503-early"}  # while the body is still on its way
+UNREAD = {"close-unread", "reset"} | EARLY  # the request's body is not, or not all, read
 UNDONE = {"close-read", "stall"}  # it is, but nothing is done
-DONE = {"answer-lost", "answer-reset", "body-cut"}  # the work is done, but the answer is lost
-SOCKET = UNREAD | UNDONE | DONE
+# The work is done, but the answer is late, or lost on its way.
+DONE = {"slow", "answer-lost", "answer-reset", "head-cut", "head-cut-no-length", "body-cut"}
+SOCKET = (UNREAD - EARLY) | UNDONE | DONE
 # Keys that an answer lacks, or that hold zeros in it.
-LACKING = {"no-md5": "md5Checksum", "no-sha256": "sha256Checksum"}
+LACKING = {
+    "no-md5": "md5Checksum",
+    "no-sha256": "sha256Checksum",
+    "no-trash-usage": "usageInDriveTrash",
+}
 WRONG = {"wrong-md5": "md5Checksum", "wrong-sha256": "sha256Checksum"}
 KEYS = LACKING | WRONG
-SPOILT = {"truncated-json", "html-200"} | KEYS.keys()  # the work is done, the answer is bad
-PAGING = {"bad-page-token"}
+SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": []}
+# The work is done, the answer is bad.
+SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys() - {"no-trash-usage"}
+PAGING = {"bad-page-token", "page-token-again"}
 SESSION = {"session-404", "session-410"}
 CHUNK = SESSION | {"keep-part", "503-keep-part", "308-no-range", "308-all-kept"}
-FAULTS = STATUS | SOCKET | SPOILT | PAGING | CHUNK | set(OAUTH_ERRORS)
+PLAYED = CHUNK | {"part-missing"}  # by the operations themselves
+# What only some operations can suffer.
+SPECIAL = {
+    "files.generateIds": {"no-ids"},
+    "about.get": {"no-trash-usage"},
+    "batch": {"part-missing"},
+    "upload.status": SESSION,
+}
+SPECIAL |= dict.fromkeys(LISTS, PAGING)
+SPECIAL |= dict.fromkeys(WITH_CONTENT, EARLY)
+SPECIAL |= dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK)
+FAULTS = STATUS | PAGES | SOCKET | SPOILT | set(OAUTH_ERRORS) | set().union(*SPECIAL.values())
 
 
 class Ending(Enum):
@@ -90,6 +113,9 @@ class Ending(Enum):
     ANSWER = "the reply is sent"
     CLOSE = "closed without a byte of an answer"
     RESET = "reset, as TCP knows it"
+    EARLY = "reset once the reply is sent"
+    HEAD = "closed before the blank line after the reply's headers"
+    SHORT_HEAD = "closed before the header that tells the length"
     HALF = "closed after half of the reply's body"
     SILENCE = "kept open, without an answer, until the client gives up"
 
@@ -101,20 +127,19 @@ ENDINGS = {
     "stall": Ending.SILENCE,
     "answer-lost": Ending.CLOSE,
     "answer-reset": Ending.RESET,
+    "head-cut": Ending.HEAD,
+    "head-cut-no-length": Ending.SHORT_HEAD,
     "body-cut": Ending.HALF,
 }
+ENDINGS |= dict.fromkeys(EARLY, Ending.EARLY)
 
 
 def allowed(operation: str) -> set[str]:
     """The faults that an operation may be given."""
     if operation in OAUTH_OPERATIONS:
-        return SOCKET | {"500", "503", "truncated-json", "html-200"} | set(OAUTH_ERRORS)
-    found = STATUS | SOCKET | SPOILT
-    if operation in LISTS:
-        found = found | PAGING
-    if operation in CHUNK_OPERATIONS:
-        found = found | CHUNK
-    return found | SESSION if operation == "upload.status" else found
+        bad = {"500", "503", "truncated-json", "html-200"} | SHAPES.keys()
+        return SOCKET | PAGES | bad | set(OAUTH_ERRORS)
+    return STATUS | PAGES | SOCKET | SPOILT | SPECIAL.get(operation, set())
 
 
 @dataclass(eq=False)
@@ -138,7 +163,8 @@ class FaultBook:
         self.lock = threading.Lock()
         self.queues: dict[str, deque[Plan]] = defaultdict(deque)
         self.plans: list[Plan] = []
-        self.retry_after = 1.0  # seconds, for 429-retry-after
+        self.retry_after: float | str = 1  # what the header of 429-retry-after says
+        self.slowness = 0.05  # seconds
 
     def fail(self, operation: str, faults: tuple[str, ...], after: int, repeat: int | None) -> None:
         if operation not in OPERATIONS:
@@ -185,29 +211,35 @@ class FaultBook:
             return html_reply(int(fault), "Service Unavailable")
         if fault == "502-html":
             return html_reply(502, "Bad Gateway")
+        if fault in PAGES:
+            return web_page(int(fault.removeprefix("html-")))
         if fault in OAUTH_ERRORS:
             status, text = OAUTH_ERRORS[fault]
             code = "internal_failure" if fault == "503-json" else fault
             return Reply(status, {"error": code, "error_description": text})
-        if fault in PAGING:
+        if fault == "bad-page-token":
             return error_reply("400-invalid", location="pageToken")
-        if fault not in STATUS:
+        if fault not in STATUS | EARLY:
             return None
-        found = error_reply(SHORT_NAMES.get(fault, fault))
-        if fault == "429-retry-after":
-            found.headers["Retry-After"] = f"{self.retry_after:g}"
+        name = fault.removesuffix("-early")
+        found = error_reply(SHORT_NAMES.get(name, name))
+        if fault.endswith("-retry-after"):
+            found.headers["Retry-After"] = str(self.retry_after)
         return found
 
 
 def applies(fault: str, request: Request, in_batch: bool) -> bool:
     """Whether this call is one that the fault can befall; else it waits for the next."""
     length = request.stream.length or 0
+    fields = request.params.get("fields", "")
     if in_batch and fault not in STATUS | KEYS.keys():
         return False
-    if fault in PAGING:
+    if fault == "bad-page-token":
         return "pageToken" in request.params
+    if fault == "page-token-again":
+        return "nextPageToken" in fields or fields == "*"
     if fault in KEYS:
-        return KEYS[fault] in request.params.get("fields", "")
+        return KEYS[fault] in fields or fault == "no-trash-usage"
     if fault in ("keep-part", "503-keep-part"):
         return length >= 2 * GRAIN
     return fault != "308-all-kept" or "upload.last" in request.call.names
@@ -219,9 +251,15 @@ def spoil(fault: str | None, reply: Reply) -> Reply:
         content = reply.encoded()
         return Reply(reply.status, content[: len(content) // 2], reply.headers)
     if fault == "html-200":
-        return html_reply(200, "Sorry for the inconvenience")
+        return web_page(200)
+    if fault in SHAPES:
+        return replace(reply, body=SHAPES[fault])
+    if fault == "no-ids":
+        return replace(reply, body=reply.body | {"ids": []})
+    if fault == "page-token-again":
+        return replace(reply, body=reply.body | {"nextPageToken": SAME_TOKEN})
     if fault in KEYS:
-        return Reply(reply.status, _without(reply.body, fault), reply.headers)
+        return replace(reply, body=_without(reply.body, fault))
     return reply
 
 

@@ -124,12 +124,22 @@ class FakeGoogle:
         return self.service.faults.unused()
 
     @property
-    def retry_after(self) -> float:
+    def retry_after(self) -> float | str:
+        """What the faults `429-retry-after` and `503-retry-after` say: seconds, or any text."""
         return self.service.faults.retry_after
 
     @retry_after.setter
-    def retry_after(self, seconds: float) -> None:
-        self.service.faults.retry_after = seconds
+    def retry_after(self, value: float | str) -> None:
+        self.service.faults.retry_after = value
+
+    @property
+    def slowness(self) -> float:
+        """The seconds by which the fault `slow` holds back an answer."""
+        return self.service.faults.slowness
+
+    @slowness.setter
+    def slowness(self, seconds: float) -> None:
+        self.service.faults.slowness = seconds
 
     def watch(self, callback: Callable[[str, Call], None]) -> None:
         """Have callback(moment, call) called in the thread of each call's connection.

@@ -254,15 +254,12 @@ def apply_update(viewer: Viewer, file: File, request: Request, body: Any) -> Non
 
 
 def move(viewer: Viewer, file: File, request: Request) -> None:
-    """https://developers.google.com/workspace/drive/api/guides/folder"""
+    """A file has one parent: a new one takes the place of the old one, named for removal or not."""
     if "addParents" not in request.params:
         return
     folder = viewer.find_parent(request.params["addParents"])
-    removed = request.params.get("removeParents", "").split(",")
     if file in viewer.drive.lineage(folder):
         raise Refusal("403-forbidden", "A folder can't be put into itself.")
-    if file.parents[0] not in [viewer.root_id if key == "root" else key for key in removed]:
-        raise Refusal("403-forbidden", "A file can only have one parent: name the old one as well.")
     if folder.drive_id != file.drive_id:
         raise Refusal("403-forbidden", "This fake moves nothing from one drive to another.")
     file.parents = [folder.id]
@@ -358,9 +355,9 @@ def _ordered(files: list[File], order: str) -> list[File]:
     """Sorted by the keys of orderBy. Without any, Google promises no order."""
     for entry in reversed([part.split() for part in order.split(",") if part.strip()]):
         name, direction = entry[0], entry[1:]
-        if name not in ORDERS or direction not in ([], ["desc"]):
+        if name not in ORDERS or direction not in ([], ["asc"], ["desc"]):
             raise Refusal("400-invalid", "Invalid Value", "orderBy")
-        files = sorted(files, key=ORDERS[name], reverse=bool(direction))
+        files = sorted(files, key=ORDERS[name], reverse=direction == ["desc"])
     return files
 
 

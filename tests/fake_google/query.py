@@ -60,11 +60,10 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 class Parser:
-    """joined = single {"and" single} | single {"or" single};
+    """joined = both {"or" both};  both = single {"and" single};
     single = "not" single | "(" joined ")" | "'...'" "in" collection | term
 
-    Google's pages do not say which of "and" and "or" binds closer: mixed without brackets, they
-    are refused here.
+    Google's pages do not say which of "and" and "or" binds closer: "and", as nearly everywhere.
     """
 
     def __init__(self, text: str, me: str, root_id: str) -> None:
@@ -91,16 +90,19 @@ class Parser:
         return self.tokens[:1] == [(kind, text)]
 
     def joined(self) -> Test:
-        tests = [self.single()]
-        words = set()
-        while self.next_is("word", "and") or self.next_is("word", "or"):
-            words.add(self.take("word"))
-            tests.append(self.single())
-        if len(words) > 1:
-            raise wrong()
-        if "or" in words:
-            return lambda file: any(test(file) for test in tests)
+        tests = self.chain("or", self.both)
+        return lambda file: any(test(file) for test in tests)
+
+    def both(self) -> Test:
+        tests = self.chain("and", self.single)
         return lambda file: all(test(file) for test in tests)
+
+    def chain(self, word: str, link: Callable[[], Test]) -> list[Test]:
+        tests = [link()]
+        while self.next_is("word", word):
+            self.take("word")
+            tests.append(link())
+        return tests
 
     def single(self) -> Test:
         if self.next_is("word", "not"):

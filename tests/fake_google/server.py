@@ -26,6 +26,21 @@ SMALL_BUFFER = 256 * 1024
 HANG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
+UNANSWERED = {Ending.CLOSE, Ending.RESET, Ending.SILENCE}
+
+
+def part(answer: bytes, ending: Ending) -> bytes:
+    """What is sent of an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if ending is Ending.HEAD:
+        return head + b"\r\n"
+    if ending is Ending.SHORT_HEAD:
+        return (head + b"\r\n").partition(b"Content-Length:")[0]
+    if ending is Ending.HALF:
+        return answer[: len(answer) - (len(body) + 1) // 2]
+    return answer
+
+
 class Connection:
     """One client's, served by a thread of its own until it ends."""
 
@@ -83,7 +98,7 @@ class Connection:
         try:
             outcome = self.service.outcome(request, self.is_gone)
             call.sent = request.stream.taken
-            if outcome.reply and outcome.ending in (Ending.ANSWER, Ending.HALF):
+            if outcome.reply and outcome.ending not in UNANSWERED:
                 # Before the client has it, and may look into the log.
                 call.status, call.ended = outcome.reply.status, time.monotonic()
             return self._end(head, outcome.reply, outcome.ending)
@@ -118,16 +133,14 @@ class Connection:
     def _end(self, head: Head, reply: Reply | None, ending: Ending) -> bool:
         keep_alive = head.headers.get("connection", "").lower() != "close"
         keep_alive = keep_alive and self.server.is_listening and ending is Ending.ANSWER
-        if ending is Ending.RESET:
-            self.reset()
         if ending is Ending.SILENCE:
             self._wait_until_gone()
-        if reply and ending is Ending.ANSWER:
-            self.wire.send(encode(reply, keep_alive))
-        if reply and ending is Ending.HALF:
-            content = reply.encoded()
-            head_only = encode(reply, keep_alive=True, head_only=True)
-            self.wire.send(head_only + content[: len(content) // 2])
+        if reply and ending not in UNANSWERED:
+            # A reply that is to be cut looks like any other until then.
+            cut = ending in (Ending.HEAD, Ending.SHORT_HEAD, Ending.HALF)
+            self.wire.send(part(encode(reply, keep_alive or cut), ending))
+        if ending in (Ending.RESET, Ending.EARLY):
+            self.reset()
         return keep_alive
 
     def is_gone(self) -> bool:

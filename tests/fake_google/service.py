@@ -46,6 +46,8 @@ class Service:
             request.body = request.stream.read()
         request.call.names = route.operation(request)
         fault = self.faults.take(request)
+        if fault == "page-token-again":  # the same page, whatever token comes
+            request.params = {k: v for k, v in request.params.items() if k != "pageToken"}
         self._tell("before", request.call)
         # Google does not look; but who kills a client here wants nothing done.
         if self.watchers and is_gone():
@@ -83,7 +85,7 @@ class Service:
         return Outcome(routes.unknown(request))
 
     def _perform(self, route: routes.Route, request: Request, fault: str | None) -> Reply:
-        request.fault = fault if fault in faults.CHUNK else None
+        request.fault = fault if fault in faults.PLAYED else None
         reply = self._run(route, request)
         request.stream.drain()
         self._tell("after", request.call)
@@ -99,16 +101,19 @@ class Service:
     def _unread(self, request: Request, fault: str) -> Outcome:
         """The connection breaks while the body is on its way; about half of it is read."""
         half = (request.stream.length or 0) // 2
-        if fault == "reset":
+        if fault != "close-unread":
             for _ in request.stream.pieces():
                 if request.stream.taken >= half:
                     break
         # A body that had to be read for its operation's name: a reset is what its loss looks like.
-        return Outcome(None, Ending.RESET if request.body else faults.ENDINGS[fault])
+        ending = Ending.RESET if request.body else faults.ENDINGS[fault]
+        return Outcome(self.faults.reply(fault, request.call.operation), ending)
 
     def _ended(self, request: Request, reply: Reply | None, fault: str | None) -> Outcome:
         if self.round_trip:
             time.sleep(self.round_trip)
+        if fault == "slow":
+            time.sleep(self.faults.slowness)
         return Outcome(reply, faults.ENDINGS.get(fault or "", Ending.ANSWER))
 
     def _tell(self, moment: str, call: Call) -> None:

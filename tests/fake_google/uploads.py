@@ -89,8 +89,9 @@ def split_parts(content_type: str, body: bytes, kind: str) -> list[tuple[dict[st
     return [split_headers(re.sub(rb"^[ \t]*\r?\n", b"", piece)) for piece in pieces[1:-1]]
 
 
-def split_headers(text: bytes) -> tuple[dict[str, str], bytes]:
-    match = re.search(rb"^\r?\n|\r?\n\r?\n", text)
+def split_headers(text: bytes, blank_line_needed: bool = True) -> tuple[dict[str, str], bytes]:
+    end = rb"^\r?\n|\r?\n\r?\n" + (b"" if blank_line_needed else rb"|\Z")
+    match = re.search(end, text)
     if not match:
         raise Refusal("400-badRequest", "A part has no end of its headers.")
     headers = BytesHeaderParser(policy=policy.HTTP).parsebytes(text[: match.start()] + b"\n\n")
@@ -120,6 +121,8 @@ def replace(
     check_update(viewer, file, body)
     check_storage(viewer, file, content.size)
     apply_update(viewer, file, request, body)
+    if not body.get("modifiedTime"):
+        file.modified = viewer.drive.clock.stamp()
     if mime_type and "mimeType" not in body:
         file.mime_type = mime_type
     viewer.drive.put(file, content)

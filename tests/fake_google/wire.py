@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from http.client import responses
 
 from .messages import Reply
@@ -166,13 +167,13 @@ class StreamedBody:
             pass
 
 
-def encode(reply: Reply, keep_alive: bool, head_only: bool = False) -> bytes:
+def encode(reply: Reply, keep_alive: bool) -> bytes:
     body = b"" if reply.status == 204 else reply.encoded()
     lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Resume Incomplete')}"]
+    lines.append(f"Date: {formatdate(usegmt=True)}")
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
     if reply.status != 204:
         lines.append(f"Content-Length: {len(body)}")
     if not keep_alive:
         lines.append("Connection: close")
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-    return head if head_only else head + body
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
