@@ -1,0 +1,1 @@
+"""A check on a real Google account: `python -m tests.real_drive`. See __main__.py."""

@@ -1,0 +1,214 @@
+"""Check on a real account what quickstart.py takes for granted: `python -m tests.real_drive`.
+
+Signs in as quickstart.py does, with the credentials.json and token.json beside it. Everything lies
+in one folder of its own, and is removed at the end, also after Ctrl-C. Exit status: 0 no claim was
+contradicted, 1 a claim was, or the check failed, 2 it could not begin, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+try:
+    from . import report
+    from .claims import AFTERWARDS, CLAIMS, SCRIPT, Claim
+    from .drive import Contradicted, Drive, NotTried, Stopped
+    from .report import CONFIRMED, CONTRADICTED, NOT_TRIED, Results
+    from .script import REPOSITORY, Script
+except ImportError as missing:
+    raise SystemExit(f"{missing}. Run: pip install -r requirements.txt") from None
+
+DRIVE_FILE = ["https://www.googleapis.com/auth/drive.file"]
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGBREAK": 149}  # the exit status of each
+QUESTION = """\
+This asks the Google Drive of {account} {count} questions, and runs quickstart.py there.
+It makes two folders named "{name}" in My Drive, and in them
+about 150 small files and folders, a file of 12 MB and one of 5 MB.{sharing}
+At the end it deletes both folders for good, with all that is in them: put nothing there meanwhile.
+It touches nothing else. It takes up to 5 minutes, and sends about 25 MB.
+Go on? [y/N] """
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.real_drive",
+        description="Check on a real Google account what quickstart.py takes for granted.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--yes", action="store_true", help="do not ask before the check begins")
+    add(
+        "--lag-limit",
+        type=float,
+        default=240.0,
+        metavar="SECONDS",
+        help="how long to wait for Drive's index of names (default: 240)",
+    )
+    add(
+        "--share-with",
+        metavar="ADDRESS",
+        help="an email address to share two folders with for a moment, without mail",
+    )
+    add(
+        "--folder-made-by-hand",
+        metavar="ID",
+        help="a folder that you made in the browser: see that drive.file does not reach it",
+    )
+    add(
+        "--any-scope",
+        action="store_true",
+        help="go on if SCOPES in quickstart.py is more than drive.file",
+    )
+    add(
+        "--report",
+        type=Path,
+        default=Path("real_drive_report.md"),
+        metavar="PATH",
+        help="where the report goes (default: real_drive_report.md)",
+    )
+    return parser.parse_args(arguments)
+
+
+def sign_in() -> tuple[Any, list[str]]:
+    """Credentials, as quickstart.py gets them, and its SCOPES. Nothing else here knows how."""
+    sys.path.insert(0, str(REPOSITORY))
+    import quickstart
+
+    client = json.loads((REPOSITORY / "credentials.json").read_bytes())
+    return quickstart.sign_in(client), quickstart.SCOPES
+
+
+def account_of(drive: Drive) -> str:
+    address = "https://www.googleapis.com/drive/v3/about"
+    answer = drive.call("GET", address, {"fields": "user(emailAddress)"}).prepared()
+    return str(answer.get("user", {}).get("emailAddress", "this account"))
+
+
+def agrees(drive: Drive, account: str) -> bool:
+    sharing = (
+        f"\nSome of them it shares with {drive.share_with}, without mail."
+        if drive.share_with
+        else ""
+    )
+    values = {"account": account, "count": len(CLAIMS), "name": drive.name, "sharing": sharing}
+    try:
+        return input(QUESTION.format(**values)).strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+
+
+def ask(claim: Claim, subject: Any, results: Results) -> None:
+    try:
+        results.add(claim, CONFIRMED, claim.ask(subject) or "")
+    except Contradicted as error:
+        results.add(claim, CONTRADICTED, str(error))
+    except NotTried as error:
+        results.add(claim, NOT_TRIED, str(error))
+    except (LookupError, TypeError, ValueError) as error:
+        # A question takes no more for granted of an answer than what Drive has promised.
+        results.add(claim, CONTRADICTED, f"An answer is not as promised: {error!r}")
+
+
+def ask_all(drive: Drive, home: Path, results: Results) -> None:
+    """Ask the strands side by side, until all are done or the person wants an end."""
+    subjects = {SCRIPT: Script(drive, home)}
+
+    def work(strand: str) -> None:
+        for claim in CLAIMS:
+            if claim.strand == strand:
+                ask(claim, subjects.get(strand, drive), results)
+
+    strands = dict.fromkeys(claim.strand for claim in CLAIMS if claim.strand != AFTERWARDS)
+    with ThreadPoolExecutor(len(strands)) as pool:
+        pending = {pool.submit(work, strand) for strand in strands}
+        while pending:
+            done, pending = wait(pending, 0.2)  # short, since Windows tells of signals in between
+            for future in done:
+                future.result()
+    drive.go_on()
+    work(AFTERWARDS)
+
+
+def check(drive: Drive, results: Results) -> list[str]:
+    """Ask everything, remove everything; what went wrong on the way."""
+    wrong = []
+    try:
+        drive.make_folder()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+            ask_all(drive, Path(home), results)
+    except Stopped:
+        wrong.append("The check was ended before its end.")
+    except NotTried as error:
+        wrong.append(f"The check could not go on: {results.clean(str(error))}")
+    except Exception as error:  # noqa: BLE001  # everything is removed in any case
+        wrong.append(f"A mistake of the check's own: {results.clean(repr(error))}")
+    print("Removing all that was made ...", flush=True)
+    if drive.remove_everything():
+        name = f'Delete the folders "{drive.name}" in My Drive by hand.'
+        wrong.append(f"Not all could be removed. {name}")
+    return wrong
+
+
+def catch_signals(drive: Drive) -> list[int]:
+    """Have the first signal end the check in order, and no other hinder it. Its exit status."""
+    caught: list[int] = []
+
+    def stop(number: int, _: Any) -> None:
+        caught.append(SIGNALS[signal.Signals(number).name])
+        drive.stopping.set()
+        print("Ending. What was made is removed first: please wait.", file=sys.stderr, flush=True)
+
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
+    return caught
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    began = datetime.now(UTC)
+    try:
+        credentials, scopes = sign_in()
+        drive = Drive(
+            credentials,
+            name=f"quickstart.py check {began:%Y-%m-%d %H:%M}",
+            limited=scopes == DRIVE_FILE,
+            lag_limit=options.lag_limit,
+            share_with=options.share_with,
+            folder_made_by_hand=options.folder_made_by_hand,
+        )
+        account = account_of(drive)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001  # whatever quickstart.py's sign-in raises
+        print(f"Nothing was asked: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    if not drive.limited and not options.any_scope:
+        print("SCOPES in quickstart.py is not drive.file alone: see --any-scope.", file=sys.stderr)
+        return 2
+    if not options.yes and not agrees(drive, account):
+        print("Nothing was made.")
+        return 1
+
+    def private() -> list[str]:
+        texts = [*drive.made, account, options.share_with, options.folder_made_by_hand]
+        return [text for text in texts if text]
+
+    results = Results(len(CLAIMS), private)
+    drive.begin()
+    caught = catch_signals(drive)
+    wrong = check(drive, results)
+    report.write(options.report, results, drive, began, wrong or ["Everything was removed."])
+    print("\n".join([*wrong, f"{results.summary()}. Report: {options.report}"]))
+    return caught[0] if caught else int(bool(wrong or results.of(CONTRADICTED)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
