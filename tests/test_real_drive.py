@@ -44,7 +44,10 @@ class Checkout:
         edit_settings(path / "tests" / "real_drive" / "drive.py", RETRY_WAITS=(0.01, 0.02, 0.04))
         self.write("credentials.json", google.credentials())
         self.write("token.json", google.token())
-        self.environment = clean_environment(path) | google.environment()
+        self.temporary = path / "temporary"
+        self.temporary.mkdir()
+        places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.temporary))
+        self.environment = clean_environment(path) | google.environment() | places
 
     def write(self, name: str, content: Any) -> None:
         (self.path / name).write_text(json.dumps(content), encoding="utf-8")
@@ -70,6 +73,11 @@ class Checkout:
         return (self.path / "real_drive_report.md").read_text(encoding="utf-8")
 
 
+def private(google: FakeGoogle) -> list[str]:
+    """What no report may show."""
+    return [*google.secrets(), *google.drive.used, google.user, PERSON]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, google: FakeGoogle) -> Checkout:
     google.drive.name_lag = 0.05
@@ -90,6 +98,7 @@ def test_all_claims_are_confirmed(checkout: Checkout, google: FakeGoogle) -> Non
     assert google.mails == []
     assert all(f"| {claim.name} | {claim.sentence} |" in checkout.report for claim in CLAIMS)
     assert "Everything was removed." in checkout.report
+    assert [text for text in private(google) if text in checkout.report] == []
 
 
 def test_ctrl_c_leaves_nothing(checkout: Checkout, google: FakeGoogle) -> None:
@@ -102,16 +111,19 @@ def test_ctrl_c_leaves_nothing(checkout: Checkout, google: FakeGoogle) -> None:
         run.interrupt()
     outcome = run.wait()
     assert outcome.status == 130, outcome.out + outcome.err
-    assert google.drive.files.keys() == before
     assert "Traceback" not in outcome.err
+    assert google.drive.files.keys() == before
+    assert list(checkout.temporary.iterdir()) == []  # where the copy of token.json was
 
 
 @needs.sigterm
 def test_sigterm_leaves_nothing(checkout: Checkout, google: FakeGoogle) -> None:
+    """Even if nobody reads what it says."""
     before = set(google.drive.files)
     run = checkout.start("--yes")
     assert run.process.stdout
     run.process.stdout.readline()
+    run.process.stdout.close()
     run.terminate()
     assert run.wait().status == 143
     assert google.drive.files.keys() == before
@@ -390,25 +402,27 @@ def test_a_changed_rule_contradicts_its_claim(
 
     drive.make_folder()
     monkeypatch.setattr(google.service, "_run", changed)
-    assert contradicted(drive, name) == [name]
+    assert contradicted(google, drive, name) == [name]
 
 
 def test_a_missing_date_contradicts_its_claim(
-    drive: Drive, monkeypatch: pytest.MonkeyPatch
+    google: FakeGoogle, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode = server.encode
     dates = re.compile(rb"Date: .*\r\n")
     monkeypatch.setattr(server, "encode", lambda *reply: dates.sub(b"", encode(*reply), 1))
     drive.make_folder()
-    assert contradicted(drive) == ["date-header"]
+    assert contradicted(google, drive) == ["date-header"]
 
 
-def contradicted(drive: Drive, name: str = "") -> list[str]:
-    results = Results(len(QUESTIONS))
+def contradicted(google: FakeGoogle, drive: Drive, name: str = "") -> list[str]:
+    results = Results(len(QUESTIONS), lambda: drive.made)
     for claim in QUESTIONS:
         if claim.name != SLOW or name == SLOW:
             drive.begin()  # none of them takes the time of another
             command.ask(claim, drive, results)
+    texts = " ".join(result.text for result in results.found)
+    assert [text for text in private(google) if text in texts] == []
     return [result.claim.name for result in results.of(CONTRADICTED)]
 
 
@@ -460,7 +474,7 @@ def test_what_may_be_left_is_told(
         google.stop_listening()
 
     (wrong,) = command.check(drive, only(monkeypatch, cut_off))
-    assert wrong == 'Not all could be removed. Delete the folders "check" in My Drive by hand.'
+    assert wrong == 'Not all could be removed: delete the folders "check" by hand.'
 
 
 # ---- What is written of it -----------------------------------------------------------------------

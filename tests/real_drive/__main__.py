@@ -7,11 +7,15 @@ contradicted, 1 a claim was, or the check failed, 2 it could not begin, 130 Ctrl
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ try:
     from . import report
     from .claims import AFTERWARDS, CLAIMS, SCRIPT, Claim
     from .drive import Contradicted, Drive, NotTried, Stopped
-    from .report import CONFIRMED, CONTRADICTED, NOT_TRIED, Results
+    from .report import CONFIRMED, CONTRADICTED, NOT_TRIED, Results, say
     from .script import REPOSITORY, Script
 except ImportError as missing:
     raise SystemExit(f"{missing}. Run: pip install -r requirements.txt") from None
@@ -53,11 +57,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add(
         "--share-with",
         metavar="ADDRESS",
-        help="an email address to share two folders with for a moment, without mail",
+        help="a Google account to share some of the folders with for a moment, without mail",
     )
     add(
         "--folder-made-by-hand",
-        metavar="ID",
+        type=lambda text: text.rstrip("/").rpartition("/")[2],
+        metavar="ADDRESS",
         help="a folder that you made in the browser: see that drive.file does not reach it",
     )
     add(
@@ -100,7 +105,7 @@ def agrees(drive: Drive, account: str) -> bool:
     try:
         return input(QUESTION.format(**values)).strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
-        print()
+        say("")
         return False
 
 
@@ -116,44 +121,50 @@ def ask(claim: Claim, subject: Any, results: Results) -> None:
         results.add(claim, CONTRADICTED, f"An answer is not as promised: {error!r}")
 
 
-def ask_all(drive: Drive, home: Path, results: Results) -> None:
+def ask_all(drive: Drive, results: Results) -> None:
     """Ask the strands side by side, until all are done or the person wants an end."""
-    subjects = {SCRIPT: Script(drive, home)}
-
-    def work(strand: str) -> None:
-        for claim in CLAIMS:
-            if claim.strand == strand:
-                ask(claim, subjects.get(strand, drive), results)
-
     strands = dict.fromkeys(claim.strand for claim in CLAIMS if claim.strand != AFTERWARDS)
-    with ThreadPoolExecutor(len(strands)) as pool:
-        pending = {pool.submit(work, strand) for strand in strands}
-        while pending:
-            done, pending = wait(pending, 0.2)  # short, since Windows tells of signals in between
-            for future in done:
-                future.result()
-    drive.go_on()
-    work(AFTERWARDS)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        subjects = {SCRIPT: Script(drive, Path(home))}
+
+        def work(strand: str) -> None:
+            for claim in CLAIMS:
+                if claim.strand == strand:
+                    ask(claim, subjects.get(strand, drive), results)
+
+        drive.make_folder()
+        with ThreadPoolExecutor(len(strands)) as pool:
+            pending = {pool.submit(work, strand) for strand in strands}
+            while pending:
+                done, pending = wait(pending, 0.2)  # Windows tells of signals in between
+                for future in done:
+                    future.result()
+        work(AFTERWARDS)
+
+
+def remove_all(drive: Drive) -> None:
+    say("Removing all that was made ...")
+    if drive.remove_everything():
+        raise NotTried(f'Not all could be removed: delete the folders "{drive.name}" by hand.')
+
+
+def problems(step: Callable[[], None], results: Results) -> list[str]:
+    """What has kept a step from its end, if anything has. No step is skipped for that."""
+    try:
+        step()
+    except Stopped:
+        return ["The check was ended before its end."]
+    except NotTried as error:
+        return [results.clean(str(error))]
+    except Exception as error:  # noqa: BLE001
+        return [f"A mistake of the check's own: {results.clean(repr(error))}"]
+    return []
 
 
 def check(drive: Drive, results: Results) -> list[str]:
-    """Ask everything, remove everything; what went wrong on the way."""
-    wrong = []
-    try:
-        drive.make_folder()
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-            ask_all(drive, Path(home), results)
-    except Stopped:
-        wrong.append("The check was ended before its end.")
-    except NotTried as error:
-        wrong.append(f"The check could not go on: {results.clean(str(error))}")
-    except Exception as error:  # noqa: BLE001  # everything is removed in any case
-        wrong.append(f"A mistake of the check's own: {results.clean(repr(error))}")
-    print("Removing all that was made ...", flush=True)
-    if drive.remove_everything():
-        name = f'Delete the folders "{drive.name}" in My Drive by hand.'
-        wrong.append(f"Not all could be removed. {name}")
-    return wrong
+    """Ask everything, then remove everything; what went wrong."""
+    wrong = problems(partial(ask_all, drive, results), results)
+    return wrong + problems(partial(remove_all, drive), results)
 
 
 def catch_signals(drive: Drive) -> list[int]:
@@ -163,7 +174,7 @@ def catch_signals(drive: Drive) -> list[int]:
     def stop(number: int, _: Any) -> None:
         caught.append(SIGNALS[signal.Signals(number).name])
         drive.stopping.set()
-        print("Ending. What was made is removed first: please wait.", file=sys.stderr, flush=True)
+        say("Ending. What was made is removed first: please wait.", sys.stderr)
 
     for name in SIGNALS:
         if hasattr(signal, name):
@@ -173,6 +184,8 @@ def catch_signals(drive: Drive) -> list[int]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # consoles that know few letters
     began = datetime.now(UTC)
     try:
         credentials, scopes = sign_in()
@@ -188,27 +201,32 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # whatever quickstart.py's sign-in raises
-        print(f"Nothing was asked: {type(error).__name__}: {error}", file=sys.stderr)
+        say(f"Nothing was asked: {type(error).__name__}: {error}", sys.stderr)
         return 2
     if not drive.limited and not options.any_scope:
-        print("SCOPES in quickstart.py is not drive.file alone: see --any-scope.", file=sys.stderr)
+        say("SCOPES in quickstart.py is not drive.file alone: see --any-scope.", sys.stderr)
         return 2
     if not options.yes and not agrees(drive, account):
-        print("Nothing was made.")
+        say("Nothing was made.")
         return 1
 
     def private() -> list[str]:
         texts = [*drive.made, account, options.share_with, options.folder_made_by_hand]
         return [text for text in texts if text]
 
+    try:
+        options.report.open("a").close()
+    except OSError as error:
+        say(f"The report can't be written: {error}", sys.stderr)
+        return 2
     results = Results(len(CLAIMS), private)
     drive.begin()
     caught = catch_signals(drive)
     wrong = check(drive, results)
     report.write(options.report, results, drive, began, wrong or ["Everything was removed."])
-    print("\n".join([*wrong, f"{results.summary()}. Report: {options.report}"]))
+    say("\n".join([*wrong, f"{results.summary()}. Report: {options.report}"]))
     return caught[0] if caught else int(bool(wrong or results.of(CONTRADICTED)))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    os._exit(main())  # without an error over output that nobody takes

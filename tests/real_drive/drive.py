@@ -41,8 +41,8 @@ GRAIN = 256 * 1024  # bytes; chunks of an upload are multiples of this
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds, while Drive is busy
 FIRST_POLL, SLOWEST_POLL = 0.05, 2.0  # seconds between two polls: each is twice the one before
-TIME_LIMIT = 270.0  # seconds that all questions may take together
-REMOVAL_LIMIT = 90.0  # seconds that the removal may take
+TIME_LIMIT = 250.0  # seconds that all questions may take together
+REMOVAL_LIMIT = 90.0  # seconds that the removal may take; 10 to 20 are usual
 
 NETWORK_ERRORS = (OSError, http.client.HTTPException, httplib2.HttpLib2Error, GoogleAuthError)
 
@@ -181,7 +181,7 @@ class Drive:
         """Have the time that the check may take begin now."""
         self.started = self.clock()
         self.lag_end = self.started + self.lag_limit
-        self.deadline = self.started + max(TIME_LIMIT, self.lag_limit + 30)
+        self.deadline = self.started + max(TIME_LIMIT, self.lag_limit + 10)
 
     # -- Calling ---------------------------------------------------------------------------------
 
@@ -217,6 +217,7 @@ class Drive:
             body, sent["Content-Type"] = json.dumps(body), "application/json; charset=UTF-8"
         if token:
             sent["Authorization"] = f"Bearer {token}"
+        tries: list[Answer] = []
         for seconds in (*RETRY_WAITS, None):
             self.go_on()
             with self.network():
@@ -226,8 +227,11 @@ class Drive:
             self.answers.append(answer)
             if not answer.is_transient or seconds is None:
                 break
+            tries.append(answer)
             asked_for = answer.headers.get("retry-after", "")
             self.wait(max(seconds, float(asked_for) if asked_for.isdecimal() else 0))
+        if answer.status == 409 and tries:  # it may be about what an earlier try has made
+            raise NotTried(f"the answer was {tries[-1].status} first, then {answer}")
         return answer
 
     @contextmanager
@@ -250,6 +254,8 @@ class Drive:
             raise NotTried("the time for the whole check was over")
 
     def wait(self, seconds: float) -> None:
+        if self.clock() + seconds > self.deadline:
+            raise NotTried(f"there was no time left to wait for {seconds:.0f} s")
         if self.sleep:
             self.sleep(seconds)
         elif self.removing:
@@ -398,29 +404,32 @@ class Drive:
 
     def at_the_top(self) -> Item:
         """Metadata of what lies directly in My Drive, for the removal to find it."""
-        return {"name": self.name, "parents": ["root"], "appProperties": {MARK: self.mark}}
+        return {"name": self.name, "parents": ["root"], "appProperties": self.marked}
+
+    @property
+    def marked(self) -> dict[str, str]:
+        return {MARK: self.mark}
 
     def everything(self) -> set[str]:
         """The IDs of all that was made, also by quickstart.py or where the answer was lost."""
-        top = self.find("'root' in parents")
-        marked = {item["id"] for item in top if item.get("appProperties") == {MARK: self.mark}}
-        folders = list(marked | {self.folder} - {""})
+        folders = [self.folder] if self.folder else []
+        with suppress(NotTried):
+            top = self.find("'root' in parents")
+            folders += [item["id"] for item in top if item.get("appProperties") == self.marked]
         found = {*self.made, *folders}
         for key in folders:  # grows meanwhile
-            items = self.find(f"'{key}' in parents")
-            found.update(item["id"] for item in items)
-            folders += [item["id"] for item in items if item["mimeType"] == FOLDER]
+            with suppress(NotTried):
+                items = self.find(f"'{key}' in parents")
+                found.update(item["id"] for item in items)
+                folders += [item["id"] for item in items if item["mimeType"] == FOLDER]
         return found
 
     def remove_everything(self) -> int:
         """Delete for good all that was made. How many things may be left after that."""
         self.removing, self.deadline = True, self.clock() + REMOVAL_LIMIT
-        left = set(self.made)
-        with suppress(NotTried):
-            left = self.everything()
-        with suppress(NotTried):
-            if self.folder:
-                self.delete(self.folder)  # and with it all that is below
+        left = self.everything()
+        if self.folder:
+            self.unless_gone(self.folder)  # nor anything below
         pause = FIRST_POLL
         with ThreadPoolExecutor(4) as pool, suppress(NotTried):
             while left := {key for key in pool.map(self.unless_gone, left) if key}:
@@ -429,7 +438,7 @@ class Drive:
         return len(left)
 
     def unless_gone(self, file_id: str) -> str | None:
-        """Nothing, if Drive does not know the ID any more; else delete what has it."""
+        """Delete what has the ID. Returns the ID; nothing if nothing had it."""
         with suppress(NotTried):
             if self.get(file_id).status == 404:
                 return None

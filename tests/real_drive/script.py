@@ -118,11 +118,15 @@ class Script:
         key: str = folders[0]["id"]
         return key
 
-    def run_again(self, permanently: bool = False) -> tuple[str, str]:
-        """What a run says that follows another, and the ID of the folder that it replaced."""
+    def latest(self) -> str:
+        """The ID of the folder that the latest run has made."""
         if not self.current:
             raise NotTried("no run before it succeeded")
-        before = self.current
+        return self.current
+
+    def run_again(self, permanently: bool = False) -> tuple[str, str]:
+        """What a run says that follows another, and the ID of the folder that it replaced."""
+        before = self.latest()
         out = self.run(permanently=permanently)
         self.current = self.holds_all()
         assume(self.current != before, "The folder is the same as before.")
@@ -173,7 +177,6 @@ def second_run(script: Script) -> None:
 @claim(WHOLE, SCRIPT)
 def changed_file(script: Script) -> None:
     """A run after a file was changed uploads that file, and copies the others."""
-    script.prepare()
     script.write("notes.txt", b"other notes\n")
     out, _ = script.run_again()
     script.check_told(out, {"notes.txt"})
@@ -182,7 +185,6 @@ def changed_file(script: Script) -> None:
 @claim(WHOLE, SCRIPT)
 def big_file(script: Script) -> None:
     """A file of 12 MB is uploaded whole."""
-    script.prepare()
     script.write("big.bin", some_bytes(BIG))
     out, _ = script.run_again()
     script.check_told(out, {"big.bin"})
@@ -202,10 +204,10 @@ def sharing_is_carried_over(script: Script) -> str:
     """A run gives the new folder the sharing of the old one, without mail."""
     if not script.drive.share_with:
         raise NotTried("no --share-with was given")
-    script.prepare()
-    script.drive.share(script.current, "reader").prepared()
+    script.drive.share(script.latest(), "reader").prepared()
     script.run_again()
-    shared = script.drive.permissions(script.current).expect(200).json.get("permissions", [])
-    roles = [one["role"] for one in shared if one.get("emailAddress") == script.drive.share_with]
+    shared = script.drive.permissions(script.latest()).expect(200).json.get("permissions", [])
+    person = script.drive.share_with.lower()
+    roles = [one["role"] for one in shared if one.get("emailAddress", "").lower() == person]
     assume(roles == ["reader"], f"The person's roles are now: {', '.join(roles) or 'none'}.")
     return "please see that no mail about it has come"
