@@ -21,8 +21,9 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.http import build_http
 from httplib2 import proxy_info_from_url
 from real_drive.claims import CLAIMS, SCRIPT, Claim
-from real_drive.drive import Drive, NotTried
+from real_drive.drive import Contradicted, Drive, NotTried
 from real_drive.report import CONTRADICTED, Results
+from real_drive.script import FOLDER_NAME, Script
 from workdir import REPOSITORY, SHORT_WAITS, Run, clean_environment, edit_settings
 
 PERSON = "bo@example.com"
@@ -424,6 +425,65 @@ def contradicted(google: FakeGoogle, drive: Drive, name: str = "") -> list[str]:
     texts = " ".join(result.text for result in results.found)
     assert [text for text in private(google) if text in texts] == []
     return [result.claim.name for result in results.of(CONTRADICTED)]
+
+
+# ---- What a run of the script has left -----------------------------------------------------------
+
+FILES = {"a.txt": b"a", "b.txt": b"b"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "text"),
+    [
+        ({}, "The folders are now: none."),
+        ({FOLDER_NAME: FILES, "another": {}}, "The folders are now: another, "),
+        ({"another": FILES}, "The folders are now: another."),
+        ({FOLDER_NAME: {"a.txt": b"a"}}, "These are not as they should be: b.txt."),
+        ({FOLDER_NAME: FILES | {"c.txt": b"c"}}, "These are not as they should be: c.txt."),
+        ({FOLDER_NAME: FILES | {"b.txt": b"other"}}, "These are not as they should be: b.txt."),
+    ],
+)
+def test_a_bad_run_is_noticed(
+    google: FakeGoogle,
+    drive: Drive,
+    tmp_path: Path,
+    folders: dict[str, dict[str, bytes]],
+    text: str,
+) -> None:
+    parent = google.drive.add_folder("parent").id
+    for name, files in folders.items():
+        folder = google.drive.add_folder(name, parent).id
+        for file, content in files.items():
+            google.drive.add_file(file, content, folder)
+    with pytest.raises(Contradicted, match=re.escape(text)):
+        Script(drive, tmp_path, parent, content=FILES).holds_all()
+
+
+def test_settings_of_many_lines_are_edited(drive: Drive, tmp_path: Path) -> None:
+    text = 'FILES = [\n    "a",  # as users write them\n    "b",\n]\nNAME = "\u6587"\n'
+    (tmp_path / "quickstart.py").write_text(text, encoding="utf-8")
+    Script(drive, tmp_path).edit(FILES=["c"])
+    edited = (tmp_path / "quickstart.py").read_text(encoding="utf-8")
+    assert edited == "FILES = ['c']\nNAME = \"\u6587\"\n"
+
+
+# ---- Drive is busy -------------------------------------------------------------------------------
+
+
+def test_a_conflict_after_a_second_try_tells_nothing(google: FakeGoogle, drive: Drive) -> None:
+    """It may be about what the first try has made."""
+    drive.make_folder()
+    google.fail("files.create.multipart", "503", after=1)
+    used = drive.new_file(id=drive.new_id())
+    with pytest.raises(NotTried, match="503 first, then 409"):
+        drive.upload(id=used)
+
+
+def test_nobody_waits_for_a_day(google: FakeGoogle, drive: Drive) -> None:
+    google.retry_after = 86400
+    google.fail("files.get", "429-retry-after")
+    with pytest.raises(NotTried, match="no time left to wait for 86400 s"):
+        drive.get("root")
 
 
 # ---- What is left --------------------------------------------------------------------------------
