@@ -1,7 +1,6 @@
 """rclone, told to take the fake for its remote `fake:` by nothing but environment variables."""
 
 import json
-import os
 from typing import Any
 
 
@@ -21,4 +20,4 @@ def rclone_environment(credentials: dict[str, Any], token: dict[str, Any]) -> di
         "TOKEN": json.dumps(oauth),
     }
     settings = {f"RCLONE_CONFIG_FAKE_{key}": value for key, value in remote.items()}
-    return settings | {"RCLONE_CONFIG": os.devnull}
+    return settings | {"RCLONE_CONFIG": ""}  # no file
