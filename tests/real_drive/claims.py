@@ -192,9 +192,12 @@ def by_name(drive: Drive, name: str) -> list[str]:
     return [item["id"] for item in drive.find(query)]
 
 
-def lag(drive: Drive, seconds: float | None) -> str:
+def lag(drive: Drive, happens: Callable[[], bool]) -> str:
+    """How long it takes until a query by name finds what it should."""
+    started = drive.clock()
+    seconds = drive.until(happens, drive.lag_end)
     if seconds is None:
-        raise Contradicted(f"It was not found within {drive.lag_limit:.0f} s.")
+        raise Contradicted(f"It was not found in {drive.clock() - started:.0f} s.")
     return f"after {seconds:.1f} s"
 
 
@@ -203,7 +206,7 @@ def lag_of_new_names(drive: Drive) -> str:
     """A query by name finds a new folder, though perhaps late."""
     name = f"new {drive.mark}"
     folder = drive.new_folder(name=name)
-    return lag(drive, drive.until(lambda: folder in by_name(drive, name), drive.lag_end))
+    return lag(drive, lambda: folder in by_name(drive, name))
 
 
 @claim(OWN_NAMES, CHANGED_NAMES)
@@ -214,11 +217,7 @@ def lag_of_changed_names(drive: Drive) -> str:
     half = (drive.clock() + drive.lag_end) / 2
     drive.until(lambda: folder in by_name(drive, old), half)
     drive.update(folder, name=new).prepared()
-
-    def changed() -> bool:
-        return folder in by_name(drive, new) and folder not in by_name(drive, old)
-
-    return lag(drive, drive.until(changed, drive.lag_end))
+    return lag(drive, lambda: folder in by_name(drive, new) and folder not in by_name(drive, old))
 
 
 @claim(OWN_NAMES, NAMES)
@@ -532,7 +531,7 @@ def retry_after(drive: Drive) -> str:
     found = [answer for answer in drive.answers if "retry-after" in answer.headers]
     if not found:
         busy = sum(answer.is_transient for answer in drive.answers)
-        raise NotTried(f"no answer had it, of which {busy} told to try again")
+        raise NotTried(f"no answer had it; {busy} told to try again")
     for answer in found:
         text = answer.headers["retry-after"]
         try:
