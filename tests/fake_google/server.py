@@ -1,10 +1,10 @@
 """Sockets: an HTTP proxy that ends TLS for Google's hosts itself, with a CA of its own."""
 
 import os
-import select
 import socket
 import ssl
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -20,10 +20,9 @@ from .messages import Call, Reply, Request
 from .service import Service
 from .wire import Gone, Head, Throttle, Wire, encode
 
-LINGER_RESET = struct.pack("ii", 1, 0)  # closing sends RST
+# Closing sends RST. Windows has other sizes here.
+LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 SMALL_BUFFER = 256 * 1024
-# Linux tells at once when the other side has closed; elsewhere it takes a read to find out.
-HANG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
 UNANSWERED = {Ending.CLOSE, Ending.RESET, Ending.SILENCE}
@@ -96,7 +95,7 @@ class Connection:
         call = request.call
         self.service.note(call)
         try:
-            outcome = self.service.outcome(request, self.is_gone)
+            outcome = self.service.outcome(request, self.wire.is_gone)
             call.sent = request.stream.taken
             if outcome.reply and outcome.ending not in UNANSWERED:
                 # Before the client has it, and may look into the log.
@@ -143,25 +142,9 @@ class Connection:
             self.reset()
         return keep_alive
 
-    def is_gone(self) -> bool:
-        """Whether the client has closed its side, or died."""
-        poll = select.poll()
-        poll.register(self.sock.fileno(), HANG_UP | select.POLLIN)
-        events = dict(poll.poll(0)).get(self.sock.fileno(), 0)
-        if events & HANG_UP:
-            return True
-        if not events:
-            return False
-        with suppress(OSError):
-            # Below TLS, whose own class does not let one peek.
-            return not socket.socket.recv(self.sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        return True
-
     def _wait_until_gone(self) -> None:
-        poll = select.poll()
-        poll.register(self.sock.fileno(), HANG_UP)
-        while self.server.is_running and not poll.poll(20):
-            pass
+        while self.server.is_running and not self.wire.is_gone():
+            time.sleep(0.01)
 
     def reset(self) -> None:
         with suppress(OSError):
@@ -173,6 +156,8 @@ class Connection:
         with suppress(OSError):
             # Not TLS's own, which would pull the rug from under a read in another thread.
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        if sys.platform == "win32":  # where a read goes on until the socket is closed
+            self.sock.close()
 
     def close(self) -> None:
         with suppress(OSError):
@@ -189,7 +174,7 @@ class Server:
         self.is_running = False
         self.is_listening = False
         self.port = 0
-        self.listener: socket.socket | None = None
+        self.listening = threading.Thread()
         self.cleanup = ExitStack()
         self.ca_file = ""
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -230,35 +215,36 @@ class Server:
         listener.bind(("127.0.0.1", self.port))
         listener.listen(128)
         self.port = listener.getsockname()[1]
-        self.listener, self.is_listening = listener, True
-        self._spawn(self._accept, listener)
+        self.is_listening = True
+        self.listening = self._spawn(self._accept, listener)
 
     def stop_listening(self) -> None:
         """Refuse connections. Those that have a request under way still get its answer."""
-        if not self.listener:
+        if not self.is_listening:
             return
         self.is_listening = False
-        with suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.listener = None
+        # No system but Linux wakes who waits for a connection when the socket is closed.
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self.listening.join()
         for connection in list(self.connections):
             if not connection.busy:
                 connection.shut()
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
+        with listener:
+            while True:
                 sock, _ = listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(self, sock)
-            self.connections.add(connection)
-            self._spawn(connection.serve)
+                if not self.is_listening:
+                    sock.close()
+                    return
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection = Connection(self, sock)
+                self.connections.add(connection)
+                self._spawn(connection.serve)
 
-    def _spawn(self, work: object, *args: object) -> None:
+    def _spawn(self, work: object, *args: object) -> threading.Thread:
         thread = threading.Thread(target=work, args=args, daemon=True)  # type: ignore[arg-type]
         self.threads = [entry for entry in self.threads if entry.is_alive()]
         self.threads.append(thread)
         thread.start()
+        return thread

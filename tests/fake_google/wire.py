@@ -1,6 +1,8 @@
 """HTTP/1.1 on a socket: reading heads and bodies, writing replies."""
 
+import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -67,6 +69,24 @@ class Wire:
         if not count:
             raise Gone
         return count
+
+    def is_gone(self) -> bool:
+        """Whether the other side has closed, or died."""
+        if hasattr(select, "POLLRDHUP"):  # Linux tells, whatever is still unread
+            poll = select.poll()
+            poll.register(self.sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+            return bool(poll.poll(0))
+        self.sock.setblocking(False)
+        try:  # elsewhere only who has read everything can
+            while piece := self.sock.recv(BUFFER):
+                self.rest += piece
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        finally:
+            self.sock.setblocking(True)
+        return True
 
     def read_until(self, mark: bytes, most: int = LONGEST_HEAD) -> bytes:
         found = bytearray()
