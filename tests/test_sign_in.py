@@ -41,12 +41,11 @@ try:
 except urllib.error.HTTPError as page:
     page.read()
 """
-# Likewise, in a browser that stays open until the script has ended.
+# Likewise, in a browser that stays open until there is a file beside it.
 LINGERING_PERSON = f"""
-import os, time
-script = os.getppid()
+import pathlib, time
 {PERSON}
-while os.getppid() == script:
+while not pathlib.Path(__file__).with_name("enough").exists():
     time.sleep(0.05)
 """
 
@@ -655,8 +654,9 @@ def test_nobody_comes_back_from_googles_page(
 def test_nobody_answers(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.files(a_txt=b"a")
     workdir.set(SIGN_IN_TIMEOUT=0.2)
+    waiting = SignIn(workdir)
     began = time.monotonic()
-    outcome = run(workdir)
+    outcome = waiting.finish()
     assert time.monotonic() - began < 5
     assert_refused(outcome, google, "nobody answered")
     assert google.log == []
@@ -797,7 +797,12 @@ def test_text_browser_is_not_started(
 
 def test_browser_that_stays_open_is_not_waited_for(user: Workdir, google: FakeGoogle) -> None:
     user.environment["BROWSER"] = browser(user, LINGERING_PERSON)
-    outcome = run(user)
+    under_way = user.start()
+    try:
+        under_way.process.wait(30)
+    finally:
+        (user.path.parent / "enough").touch()
+    outcome = keeps_secrets(google, under_way.wait())
     assert_uploaded(google, outcome)
     assert reasons(outcome) == []
 
