@@ -1,42 +1,42 @@
-"""Put FILES into a Google Drive folder, in place of the folder of that name from the run before.
+"""Put FILES into a Google Drive folder, which replaces the folder of that name from the last run.
 
-Edit the settings, then run `python quickstart.py`; the first run opens a browser to sign in. The
-new folder takes over once it is complete: until then the old one stays as it is, and what a broken
-run has uploaded is used by the next. credentials.json comes from Google's console, token.json is
-written here. Exit status: 0 done, 1 the run failed, 2 something to put right on this machine first,
-130 Ctrl-C, 143 SIGTERM. README.md tells the rest.
+Edit the settings, then run `python quickstart.py`; the first run opens a browser to sign you in.
+The new folder is filled under a working name and renamed once it is complete: until then the old
+one stays as it is. credentials.json comes from Google's console; token.json keeps your sign-in.
+Exit status: 0 done, 1 the run failed, 2 something to put right on this machine first, 130 Ctrl-C,
+143 SIGTERM. README.md has the rest.
 """
 
+from __future__ import annotations
+
 # ---- Settings: edit from here ... ----------------------------------------------------------------
-# The Drive folder that is replaced. A new name makes a new folder and leaves the old one alone.
+# The folder in Drive that each run replaces. A new name makes a new folder, and the old one stays.
+# With drive.file, a folder of this name made by hand is not seen: a second one appears beside it.
 FOLDER_NAME = "Quickstart uploads"
-# What goes into it: paths, absolute or from this script's folder, such as "/home/me/a.pdf". Each
-# file lands there under its base name; one taken off the list is not in the next folder.
+# The files to upload: absolute paths, or paths from the folder of this script. Two entries, the
+# second one on Windows: ["notes/todo.txt", r"C:\Users\me\photo.jpg"]
 FILES = ["README.md", "requirements.txt"]
-# Where the folder lives: "root" is My Drive; else the id of a folder or shared drive, the last part
-# of its address. For one that was made by hand, SCOPES must be wider.
+# Where the folder is: "root" is My Drive. Or the ID of a folder or shared drive, or its address in
+# the browser: if it was made by hand, SCOPES must be wider.
 PARENT_FOLDER_ID = "root"
-# False: the old folder goes to the trash, restorable for 30 days, where it still takes up storage.
+# False: the old folder goes to the trash, which keeps it for 30 days and counts it as storage.
+# True: it is deleted for good.
 DELETE_PERMANENTLY = False
-# Files under way at once, from 1 up. Each takes up to 16 MB of memory.
+# How many files are uploaded at the same time, from 1 up. Each takes up to 16 MB of memory.
 PARALLEL_UPLOADS = 4
-# What the script may do: drive.file is only what it made itself, drive in its place is everything.
-# Changing it makes the next run ask for consent again.
+# What the script may do: drive.file reaches only what it made itself, drive in its place reaches
+# everything in Drive. After a change, the next run asks you to sign in again.
 SCOPES = ["https://www.googleapis.com/auth/drive.file"]
-# With a service account: the Workspace user to act for, such as "me@example.com".
+# With a service account: the Workspace user for whom it acts, such as "me@example.com".
 DELEGATED_USER = None
-# Local port of the sign-in page, up to 65535. 0 takes a free one; a fixed one suits `ssh -L`.
+# The port of the sign-in page on this machine, up to 65535. 0 takes a free one.
 SIGN_IN_PORT = 0
 # ---- ... to here. That is all to edit. -----------------------------------------------------------
 
-# /// script
-# requires-python = ">=3.11"
-# dependencies = [
-#     "google-api-python-client>=2.202,<3",
-#     "google-auth-httplib2>=0.4.4,<1",
-#     "google-auth-oauthlib>=1.5,<2",
-# ]
-# ///
+import os
+import signal
+
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while the imports last
 
 import argparse
 import hashlib
@@ -44,425 +44,353 @@ import http.client
 import json
 import logging
 import mimetypes
-import os
+import queue
+import random
 import re
-import signal
+import secrets
+import socketserver
 import sys
 import tempfile
 import threading
 import time
+import traceback
 import webbrowser
 import wsgiref.simple_server
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 try:
     import google_auth_httplib2
     import httplib2
-    from google.api_core.exceptions import RetryError
-    from google.api_core.retry import exponential_sleep_generator, retry_target
-    from google.auth.exceptions import RefreshError
+    from google.auth.exceptions import TransportError
     from google.oauth2.credentials import Credentials
     from googleapiclient.discovery import build
-    from googleapiclient.errors import HttpError
-    from googleapiclient.http import MediaFileUpload, build_http
-except ImportError as missing:
-    print(f"{missing}. Run: pip install -r requirements.txt", file=sys.stderr)
+    from googleapiclient.errors import BatchError, HttpError
+    from googleapiclient.http import build_http
+except (ImportError, RuntimeError) as error:  # RuntimeError: HTTPLIB2_CA_CERTS names no file
+    print(f"Run: pip install -r requirements.txt ({error})", file=sys.stderr)
     raise SystemExit(2) from None
-except RuntimeError as wrong:
-    print(f"HTTPLIB2_CA_CERTS: {wrong}.", file=sys.stderr)
-    raise SystemExit(2) from None
-except KeyboardInterrupt:
-    raise SystemExit(130) from None
 
 HERE = Path(__file__).resolve().parent
-TOKEN_FILE = HERE / "token.json"
 WORKING_NAME = f"{FOLDER_NAME} (uploading)"  # until the folder is complete
 LINK = "https://drive.google.com/drive/folders/"
+Json = dict[str, Any]  # a JSON object
 
-FIRST_WAIT = 1.0  # seconds at most to the second try; then twice that, and so on,
+# How retry() waits out what may pass.
+FIRST_WAIT = 1.0  # seconds before the second try; each further wait is twice as long,
 LONGEST_WAIT = 64.0  # up to this
-PATIENCE = 300.0  # seconds of trying without success before the run is given up
-COPY_PATIENCE = 30.0  # likewise for copies on the server: those can be uploaded instead
+PATIENCE = 300.0  # seconds from the first fault until retry() gives up
+COPY_PATIENCE = 30.0  # likewise for all copies together: what is not copied is uploaded
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
-SIGN_IN_TIMEOUT = 300.0  # seconds that the sign-in waits for its user
 
-# https://developers.google.com/workspace/drive/api/guides/manage-uploads
-MULTIPART_LIMIT = 5 * 1024 * 1024  # bytes; a larger file goes up in chunks
-CHUNK_SIZE = 16 * 1024 * 1024  # bytes, a multiple of 256 KiB
-PIECE_SIZE = 64 * 1024  # bytes handed to the network at once
-SESSIONS_PER_FILE = 10  # upload sessions that Google may break off before a file is given up
-BATCH_SIZE = 100  # calls in one request: Drive's limit
 
-Item = dict[str, Any]  # what Drive tells of a file or folder
-FOLDER_TYPE = "application/vnd.google-apps.folder"
-FOLDER_FIELDS = "id,name,createdTime,shared,starred,capabilities(canTrash)"
-SHARING = "permissions(type,role,emailAddress,domain,allowFileDiscovery,expirationTime)"
-ANSWER: Item = {"fields": "id,name,md5Checksum,createdTime,trashed", "supportsAllDrives": True}
+# ---- The run -------------------------------------------------------------------------------------
+def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
+    """Do the whole job. Nothing happens to the old folder before the new one has its name."""
+    began = time.monotonic()
+    report.begin("Signing in", "Nothing in Drive was changed.")
+    drive = Drive(sign_in(client))
+    report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
+    try:
+        plan = Plan(drive, files)
+    except HttpError as error:
+        drive = Drive(sign_in_again(client, error))
+        plan = Plan(drive, files)
+    if dry_run:
+        preview(plan)
+        return
+    kept = f'"{FOLDER_NAME}" was not replaced.'
+    report.begin("Creating the folder", f"{kept} If a new one was created, the next run uses it.")
+    drive.create_folder(plan)
+    resumable = f'{kept} The next run continues with "{WORKING_NAME}".'
+    try:
+        report.begin("Copying", resumable)
+        copied = copy_files(drive, plan)
+        report.begin("Uploading", resumable)
+        upload_files(drive, plan, [file for file in files if file not in copied])
+        report.begin("Sharing", resumable)
+        lost = drive.copy_permissions(plan)
+        report.begin("Renaming", f'"{FOLDER_NAME}" is complete, the old or the new: {plan.link}')
+        new = drive.rename(plan)
+    except HttpError as error:
+        if "storageQuotaExceeded" in error_reasons(error):
+            # The unfinished folder would take the storage that the next run needs.
+            drive.remove(plan.folder_id, permanently=True)
+            report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
+        raise
+    report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
+    newest, strangers = drive.remove_older(plan, new)
+    summarize(plan, copied, lost, strangers, time.monotonic() - began)
+    if newest.id != new.id:
+        report.say("A run that was started later is in place already: its folder stays.")
+    report.say(LINK + newest.id, sys.stdout)
 
-# Google's names for faults that pass, for those that a new consent mends, and what the user can do
-# about the others. https://developers.google.com/workspace/drive/api/guides/handle-errors
-PASSING = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
-PASSING |= {"missing_token", "internal_failure", "server_error", "temporarily_unavailable"}
-SIGN_IN_LOST = {"invalid_grant", "invalid_scope", "authError"}
-ADVICE = {
-    "accessNotConfigured": "Enable the Google Drive API for your project, then run again.",
-    "appNotAuthorizedToFile": "The scope drive.file reaches only what the script made: see SCOPES.",
-    "dailyLimitExceeded": "Your project's calls for today are used up: run again tomorrow.",
-    "domainPolicy": "Your Workspace administrator does not allow Drive apps: ask there.",
-    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID: see SCOPES.",
-    "insufficientPermissions": "Delete token.json, run again and allow everything that is asked.",
-    "notFound": "It was removed meanwhile, or is out of reach for this sign-in: see SCOPES.",
-    "storageQuotaExceeded": "No room is left (a service account has none: set DELEGATED_USER).",
-    "access_denied": "It was refused, or the account is no test user of the app: publish the app.",
-    "admin_policy_enforced": "Your Workspace administrator does not allow this app: ask there.",
-    "deleted_client": "The OAuth client is gone (unused for 6 months?): restore or replace it.",
-    "invalid_client": "credentials.json no longer fits its OAuth client: make a new one.",
-    "invalid_grant": "Sign in again. In 'Testing', an app needs that every 7 days: publish it.",
-    "org_internal": "The OAuth client is for one organisation: sign in with an account of that.",
-    "unauthorized_client": "The service account may not act for DELEGATED_USER: see README.md.",
-}
-GET_CREDENTIALS = """Make an OAuth client of type 'Desktop app' on
-https://console.cloud.google.com/auth/clients and save its JSON as credentials.json beside the
-script. README.md tells each step."""
 
-TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}  # they would take the terminal
+class Plan:
+    """What a run has to do, by what Drive holds when it begins."""
+
+    def __init__(self, drive: Drive, files: list[LocalFile]) -> None:
+        drive.find_parent()
+        folders = drive.find_folders()
+        ours = [f for f in folders if f.is_removable and (f.name == FOLDER_NAME or f.generation)]
+        self.replaced = [folder for folder in ours if folder.name == FOLDER_NAME]
+        self.strangers = [folder for folder in folders if folder not in ours]
+        self.generation = 1 + max((folder.generation for folder in folders), default=0)
+        held = [item for folder in ours for item in drive.find_children(folder)]
+        self.unlisted = sorted({item["name"] for item in held} - {file.name for file in files})
+        self.sources = find_sources(files, held)
+        self.folder_id, *ids = drive.generate_ids(1 + len(files))
+        self.link = LINK + self.folder_id
+        # What Drive is told of each file.
+        self.bodies = {f: f.metadata(i, self.folder_id) for f, i in zip(files, ids, strict=True)}
+
+
+def preview(plan: Plan) -> None:
+    for file in plan.bodies:
+        what = "copy (unchanged)" if file in plan.sources else "upload"
+        report.say(f"{what}  {file.name}  {amount(file.size)}", sys.stdout)
+    for name in plan.unlisted:
+        report.say(f"leave out (no longer in FILES)  {name}", sys.stdout)
+    for folder in plan.replaced:
+        fate = "delete for good" if DELETE_PERMANENTLY else "move to the trash"
+        report.say(f"{fate}  {folder}", sys.stdout)
+    if any(folder.is_shared or folder.is_starred for folder in plan.replaced):
+        report.say("The link changes: the old folder is shared or starred.", sys.stdout)
+    for folder in plan.strangers:
+        report.say(f"leave alone (not this script's, or not yours to remove)  {folder}", sys.stdout)
+
+
+def summarize(
+    plan: Plan, copied: list[LocalFile], lost: list[str], strangers: list[Folder], seconds: float
+) -> None:
+    sent = [file.size for file in plan.bodies if file not in copied]
+    rate = f"{amount(sum(sent))} sent in {seconds:.1f} s"
+    lines = [f"{len(sent)} uploaded, {len(copied)} copied unchanged, {rate}"]
+    if plan.replaced:
+        fate = "was deleted for good" if DELETE_PERMANENTLY else "is in the trash for 30 days"
+        lines += [f"The old folder {fate}. The new one has another link."]
+    if lost:
+        lines += [f"Not carried over: {', '.join(lost)}."]
+    if strangers:
+        lines += [f"Not this script's, or not yours to remove: {', '.join(map(str, strangers))}."]
+    report.say("\n".join(lines), sys.stdout)
+
+
+# ---- Checking the settings and the files ---------------------------------------------------------
+DRIVE_SCOPES = [f"https://www.googleapis.com/auth/{name}" for name in ("drive.file", "drive")]
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
+PATH_RULES = r"""In FILES, write / for \ or r"..." for "...": Python reads \n, \t and the like as one letter.
+Write no quotes within the quotes, no ~ and no *, and a comma between two paths."""
+GET_CLIENT = """Make an OAuth client of type "Desktop app" at
+https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
+credentials.json. README.md shows each step."""
+# The ID that PARENT_FOLDER_ID is or, being an address, contains.
+PARENT = re.search(r"/folders/([\w-]+)|[?&]id=([\w-]+)|^([\w-]+)$", str(PARENT_FOLDER_ID))
+PARENT_ID = next(filter(None, PARENT.groups())) if PARENT else ""
 
 
-class Problem(Exception):
-    """Ends the run. The text is the whole message; a second argument is the exit status."""
-
-
-# ---- Talking -------------------------------------------------------------------------------------
-class Report:
-    """What the user is told: lines that stay and, on a terminal, a progress line below them."""
-
-    lock = threading.Lock()
-    step = "Starting"  # what is being done
-    standing = "Nothing in Drive was changed."  # what a run that ends now leaves behind
-
-    def say(self, text: str, stream: TextIO | None = None, end: str = "\n") -> None:
-        """Print on stderr, unless told otherwise. Output that nobody takes stops no run."""
-        # A file's name may hold control characters, which a terminal would obey.
-        text = re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "?", text)
-        with self.lock, suppress(OSError, ValueError):
-            if sys.stderr.isatty():  # blanks wipe the progress line: any terminal knows those
-                blank = " " * (os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-                print(f"\r{blank}\r", end="", file=sys.stderr, flush=True)
-                # East Asian letters take up two columns.
-                while not end and sum(1 + (letter > "\u10ff") for letter in text) > len(blank):
-                    text = text[:-1]
-            print(text, end=end, file=stream or sys.stderr, flush=True)
-
-    def progress(self, files: list["LocalFile"], seconds: float) -> None:
-        total = sum(file.size for file in files) or 1
-        done = sum(min(file.sent, file.size) for file in files)
-        left = timedelta(seconds=round((total - done) * seconds / done)) if done else "?"
-        names = ", ".join(file.path.name for file in files if 0 < file.sent < file.size)
-        if sys.stderr.isatty():
-            figures = f"{100 * done // total}%  {amount(done)} of {amount(total)}"
-            self.say(f"{figures}  {amount(done / seconds)}/s  {left} left  {names}", end="")
-
-
-report = Report()
-
-
-def amount(size: float) -> str:
-    units = ["bytes", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.1f} {units[0]}".replace(".0 bytes", " bytes")
-
-
-# ---- Checking what the user gave -----------------------------------------------------------------
 class LocalFile:
-    """One of FILES, as it was when the run began; OSError or ValueError if it can't be uploaded."""
-
-    id = ""  # in Drive, given out beforehand
-    md5 = ""  # of what was read
-    sent = 0  # bytes, for the progress line
+    """One of FILES, as it was when the run began. Raise Problem if it can't be uploaded."""
 
     def __init__(self, entry: str) -> None:
         self.path = HERE / entry
-        self.stat = self.path.stat()
-        self.size = self.stat.st_size
-        if not self.path.is_file():
-            raise ValueError(f"{str(self.path)!r} is a folder or a device, not a file")
-        with self.path.open("rb") as content:
-            content.seek(max(self.size - 1, 0))
-            self.last_byte = content.read()
+        self.name = self.path.name
+        with named_in_errors(self.path):
+            self.stat = self.path.stat()
+            self.size = self.stat.st_size
+            if not self.path.is_file():
+                raise Problem(f"{self.path} is a folder or a device. List files only.")
+            with self.path.open("rb") as content:
+                if content.read(1) and not self.size:
+                    raise Problem(f"{self.path} has content, but no size. Upload a copy of it.")
 
-    def metadata(self, folder_id: str) -> Item:
-        kind, compression = mimetypes.guess_type(self.path.name)
-        time = datetime.fromtimestamp(self.stat.st_mtime, UTC)
-        return {
-            "id": self.id,
-            "name": self.path.name,
-            "parents": [folder_id],
-            "mimeType": kind if kind and not compression else "application/octet-stream",
-            "modifiedTime": f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z",
-        }
+    def metadata(self, file_id: str, folder_id: str) -> Json:
+        kind = TYPES.guess_type(f"file{self.path.suffix}")[0] or "application/octet-stream"
+        # Drive takes the years 1 to 9999.
+        milliseconds = min(max(self.stat.st_mtime_ns // 10**6, -62135596800000), 253402300799999)
+        modified = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
+        body = {"id": file_id, "name": self.name, "parents": [folder_id], "mimeType": kind}
+        return body | {"modifiedTime": modified.isoformat(timespec="milliseconds") + "Z"}
 
-    def confirm(self, item: Item) -> None:
-        """Raise Problem unless item holds what the file is, and was when the run began."""
-        now = self.path.stat()
-        # The ctime betrays a write whose modification time was put back.
+    def digest(self, algorithm: str) -> str:
+        with named_in_errors(self.path), self.path.open("rb") as content:
+            return hashlib.file_digest(content, algorithm).hexdigest()
+
+    def verify(self, item: Json, folder_id: str, expected: Json) -> None:
+        """Raise Problem unless the item in Drive holds what the file holds, and held at first."""
+        with named_in_errors(self.path):
+            now = self.path.stat()
+        # The ctime betrays a write whose modification time was put back, but not on Windows.
         for trait in ("st_size", "st_mtime_ns", "st_ctime_ns"):
             if getattr(now, trait) != getattr(self.stat, trait):
-                raise Problem(f"{self.path} changed during the run: run again when it is at rest.")
-        if item.get("md5Checksum") != self.md5:
-            raise Problem(f"Drive did not confirm the content of {self.path.name}: run again.")
+                raise Problem(f"{self.path} changed during the run. Run again when it is complete.")
+        keys = {"md5Checksum", "sha256Checksum"} & item.keys() & expected.keys()
+        is_same = keys and all(item[key] == expected[key] for key in keys)
+        if not is_same or item.get("parents") != [folder_id]:
+            raise Problem(f"Drive did not confirm the content of {self.name}. Run again.")
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Name the file in its OSErrors, which could else be taken for errors of the network."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        shown = re.sub(CONTROL, lambda letter: repr(letter[0])[1:-1], str(path))
+        raise Problem(f"{shown} can't be read. ({quote(error)})") from error
+
+
+def check() -> tuple[Json, list[LocalFile]]:
+    """Return what credentials.json holds, and the files. Raise Problem with all that is wrong."""
+    problems = check_settings()
+    files: dict[Any, LocalFile] = {}
+    for entry in FILES if not problems else []:
+        try:
+            file = LocalFile(entry)
+            number = file.stat.st_dev, file.stat.st_ino or entry  # 0 on some disks of Windows
+            if twin := files.get(number):
+                raise Problem(f"{file.path} is listed twice, also as {twin.path}.")
+            if twin := files.get(file.name):
+                raise Problem(f"{twin.path} and {file.path} have the same name. Rename one.")
+            files[number] = files[file.name] = file
+        except Problem as problem:
+            problems.append(f"FILES: {problem}")
+    client: Json = {}
+    try:
+        client = read_client()
+        httplib2.proxy_info_from_environment("https")
+    except Problem as problem:
+        problems.append(f"credentials.json {problem}")
+    except ValueError:  # whose text may hold a part of the password
+        problems.append("https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.")
+    if any("can't be read" in problem for problem in problems):
+        problems.append(PATH_RULES)
+    if DELEGATED_USER and "installed" in client:
+        problems.append("DELEGATED_USER works only with a service account. Set it to None.")
+    if problems:
+        raise Problem("\n".join(problems), 2)
+    return client, list(dict.fromkeys(files.values()))
 
 
 def check_settings() -> list[str]:
     def texts(values: Any) -> bool:
-        if not isinstance(values, list | tuple) or not values:
-            return False
-        return all(isinstance(value, str) and value.strip() for value in values)
+        is_list = isinstance(values, list) and len(values) > 0
+        return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
     rules = {
-        "FOLDER_NAME must be a name in quotes, not blank.": texts([FOLDER_NAME]),
+        "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
-        'PARENT_FOLDER_ID must be "root" or an id in quotes.': texts([PARENT_FOLDER_ID]),
-        "DELETE_PERMANENTLY must be True or False.": DELETE_PERMANENTLY in (True, False),
+        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': bool(PARENT_ID),
+        "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
         "PARALLEL_UPLOADS must be a whole number from 1 up.": PARALLEL_UPLOADS in range(1, 10**6),
-        "SCOPES must be a list of one or more scopes in quotes.": texts(SCOPES),
+        f"SCOPES must be a list of scopes in quotes, of {' and '.join(DRIVE_SCOPES)}.": texts(
+            SCOPES
+        )
+        and set(SCOPES) <= set(DRIVE_SCOPES),
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
         "SIGN_IN_PORT must be a whole number from 0 to 65535.": SIGN_IN_PORT in range(65536),
     }
     return [sentence for sentence, holds in rules.items() if not holds]
 
 
-def service_account(key: Item) -> Any:
-    """Credentials from a service account's key; ValueError if it is damaged."""
+def read_client() -> Json:
+    """Return what credentials.json holds: an OAuth client, or a service account's key.
+
+    Raise Problem, whose text goes on after the name of the file.
+    """
+    path = HERE / "credentials.json"
+    if not path.exists():
+        wrong = [other.name for other in HERE.glob("credentials.json.[jt]*")]
+        raise Problem(f"is missing. {f'Rename {wrong[0]} to it.' if wrong else GET_CLIENT}")
+    with named_in_errors(path):
+        client = parse_json(path.read_bytes())
+    if not isinstance(client, dict):
+        raise Problem(f"is empty or cut short. {GET_CLIENT}")
+    if client.get("type") == "service_account":
+        service_account(client)
+        return client
+    installed = client.get("installed")
+    texts = [installed.get(key) if isinstance(installed, dict) else None for key in CLIENT_KEYS]
+    if "web" in client:
+        raise Problem(f'is for a client of type "Web application". {GET_CLIENT}')
+    if not all(isinstance(text, str) for text in texts):
+        raise Problem(f"is not what Google's console gives. {GET_CLIENT}")
+    if "YOUR_" in "".join(map(str, texts)):
+        raise Problem(f"is still the example. {GET_CLIENT}")
+    return client
+
+
+def service_account(key: Json) -> Any:
+    """Return credentials made from a service account's key. Raise Problem if it is damaged."""
     from google.oauth2.service_account import Credentials as ServiceAccount
 
-    return ServiceAccount.from_service_account_info(key, scopes=SCOPES, subject=DELEGATED_USER)
-
-
-def check() -> tuple[list[LocalFile], Item]:
-    """The files, and what credentials.json holds: or a Problem with all that is wrong here."""
-    problems = check_settings()
-    files: dict[str, LocalFile] = {}
-    for entry in FILES if not problems else []:
-        try:
-            file = LocalFile(entry)
-            if twin := files.get(file.path.name):
-                raise ValueError(f"'{twin.path}' and '{file.path}' have the same name")
-            files[file.path.name] = file
-        except (OSError, ValueError) as error:
-            problems.append(f"FILES: {error}.")
+    options = {"scopes": SCOPES, "subject": DELEGATED_USER}
     try:
-        client = json.loads((HERE / "credentials.json").read_bytes())
-        wrong = ""
-        if client.get("type") == "service_account":
-            service_account(client)
-        else:
-            texts = [client["installed"][key] for key in CLIENT_KEYS]
-            wrong = "is still the example" if "YOUR_" in "".join(texts) else ""
-    except FileNotFoundError:
-        wrong = "is missing"
-    except OSError as error:
-        wrong = f"can't be read: {error}"
-    except (AttributeError, LookupError, TypeError, ValueError):
-        wrong = "is not what Google's console gives for a desktop app"
-    if wrong:
-        problems.append(f"credentials.json {wrong}. {GET_CREDENTIALS}")
-    if problems:
-        raise Problem("\n".join(problems), 2)
-    return list(files.values()), client
-
-
-# ---- Calling Google ------------------------------------------------------------------------------
-
-this_thread = threading.local()  # .file is what it is uploading
-
-
-def codes(error: Exception) -> set[str]:
-    """Google's names for what went wrong, among the words of its answer."""
-    answer = error.content.decode(errors="replace") if isinstance(error, HttpError) else str(error)
-    return set(re.findall(r"\w+", answer))
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether trying again may help."""
-    if found := codes(error) & (PASSING | ADVICE.keys()):
-        return bool(found & PASSING)
-    if isinstance(error, HttpError):
-        return error.status_code in (308, 408, 429) or error.status_code >= 500
-    if isinstance(error, OSError):  # of the network, unless it names a file
-        return error.filename is None and "CERTIFICATE_VERIFY_FAILED" not in str(error)
-    return isinstance(error, http.client.HTTPException | httplib2.ServerNotFoundError)
-
-
-def explain(error: Exception) -> str:
-    """What went wrong and, where known, what to do about it."""
-    if isinstance(error, RetryError):
-        return f"It went on for too long. {explain(error.cause)}"
-    what = f"{type(error).__name__}: {error}".removeprefix("ValueError: ")
-    if isinstance(error, HttpError):
-        what = f"Google answered {error.status_code}, {error.reason}"
-    if isinstance(error, RefreshError):
-        what = f"Google answered {error.args[0]}"
-    return " ".join([what.strip(" .:") + "."] + [ADVICE[c] for c in codes(error) if c in ADVICE])
-
-
-def persist(action: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """The result of action, tried again as long as its faults pass, at most for patience seconds.
-
-    Raises the fault that is final, or RetryError.
-    """
-    faults: list[Any] = []
-
-    def waits() -> Iterator[float]:
-        for seconds in exponential_sleep_generator(FIRST_WAIT, LONGEST_WAIT):
-            with suppress(AttributeError, LookupError, ValueError):
-                seconds = max(seconds, float(faults[-1].resp["retry-after"]))
-            report.say(f"{report.step}: {explain(faults[-1])} Trying again in {seconds:.1f} s.")
-            yield seconds
-
-    return retry_target(action, is_passing, waits(), patience, faults.append)
-
-
-class Pieces:
-    """A body that goes out in pieces: Python's time-out is for all that is sent at once, and over a
-    slow line no chunk would get through. https://docs.python.org/3/library/socket.html
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self.body = memoryview(body)
-
-    def __iter__(self) -> Iterator[memoryview]:
-        for start in range(0, len(self.body), PIECE_SIZE):
-            yield self.body[start : start + PIECE_SIZE]
-            this_thread.file.sent += PIECE_SIZE
-
-
-class PatientHttp(threading.local):
-    """What takes every call to Google. httplib2 is for one thread: each has a connection here."""
-
-    def __init__(self) -> None:
-        self.http = build_http()
-        self.http.timeout = NETWORK_TIMEOUT
-
-    def request(self, uri: str, method: str, body: Any, headers: Item, **_: Any) -> Any:
-        """Like httplib2.Http.request(), persistently."""
-        chunk = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("Content-Range", ""))
-        if isinstance(body, bytes) and len(body) > PIECE_SIZE:
-            body = Pieces(body)
-
-        def attempt() -> Any:
-            nonlocal body, headers
-            try:
-                response, content = self.http.request(uri, method, body, headers)
-            except Exception:
-                # What is left on the connection would pass for the next request's answer.
-                self.http.close()
-                raise
-            finally:
-                # How much arrived of a chunk that failed is for Google to say: the next attempt
-                # asks, and googleapiclient goes on from the answer.
-                if chunk:
-                    where = {"Content-Range": f"bytes */{chunk[1]}", "Content-Length": "0"}
-                    body, headers = None, headers | where
-            fault = HttpError(response, content)
-            # All of a file kept and yet no file: it is being made.
-            kept = chunk and response.get("range", "").endswith(f"-{int(chunk[1]) - 1}")
-            if (kept or response.status >= 400) and is_passing(fault):
-                raise fault
-            return response, content
-
-        return persist(attempt)
-
-
-class FileContent(MediaFileUpload):
-    """A file's bytes, hashed as they are read first.
-
-    Not a stream: what repeats a request would find that at its end, and send nothing.
-    """
-
-    def __init__(self, file: LocalFile) -> None:
-        # The metadata tell the true type: googleapiclient can't send message/* and multipart/*.
-        kind = "application/octet-stream"
-        # Nor can it send a \r at the end there: it takes that for a part of the line break.
-        in_chunks = file.size > MULTIPART_LIMIT or file.last_byte == b"\r"
-        super().__init__(str(file.path), kind, CHUNK_SIZE, in_chunks)
-        self.file = this_thread.file = file
-        self.digest = hashlib.md5(usedforsecurity=False)
-        self.hashed = 0  # bytes
-        self.moved = time.monotonic()
-
-    def has_stream(self) -> bool:
-        return False
-
-    def size(self) -> int:
-        return self.file.size
-
-    def getbytes(self, begin: int, length: int) -> bytes:
-        length = min(length, self.file.size - begin)
-        data = super().getbytes(begin, length)
-        if len(data) < length:
-            self.file.confirm({})
-        if begin + length > self.hashed or not length:
-            self.digest.update(memoryview(data)[self.hashed - begin :])
-            self.hashed, self.moved = begin + length, time.monotonic()
-            self.file.md5 = self.digest.hexdigest()
-        elif time.monotonic() > self.moved + PATIENCE:
-            raise Problem(f"No part of {self.file.path.name} got through for {PATIENCE:.0f} s.")
-        self.file.sent = begin
-        return data
-
-
-def in_parallel(work: Callable[[LocalFile], Any], files: list[LocalFile]) -> Iterator[LocalFile]:
-    """Each file once its work is done, PARALLEL_UPLOADS at a time; shows the progress meanwhile."""
-    started = time.monotonic()
-    pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
-    try:
-        waiting = {pool.submit(work, file): file for file in files}
-        while waiting:
-            for future in wait(waiting, 0.1, FIRST_COMPLETED).done:
-                future.result()
-                yield waiting.pop(future)
-            report.progress(files, time.monotonic() - started)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        return ServiceAccount.from_service_account_info(key, **options)
+    except ValueError:
+        raise Problem("is a damaged key of a service account. Make a new key.") from None
 
 
 # ---- Signing in ----------------------------------------------------------------------------------
-def sign_in(client: Item) -> Any:
-    """Google credentials: a service account's, the cached ones, or new ones by consent."""
-    report.step = "Signing in"
-    if client.get("type") == "service_account":
-        return service_account(client)
-    try:
-        token = json.loads(TOKEN_FILE.read_bytes())
-        if token["client_id"] != client["installed"]["client_id"]:
-            raise ValueError("from another OAuth client")
-        if set(token["scopes"]) != set(SCOPES):
-            raise ValueError("for other SCOPES")
-        if not token["refresh_token"]:
-            raise ValueError("without a refresh token")
-        if not re.fullmatch("[!-~]*", token["refresh_token"] + (token.get("token") or "")):
-            raise ValueError("damaged")
-        token["client_secret"] = client["installed"]["client_secret"]
-        credentials = Credentials.from_authorized_user_info(token, SCOPES)
-    except FileNotFoundError:
-        return ask_consent(client)
-    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        report.say(f"token.json is of no use ({error}): please sign in again.")
+TOKEN_FILE = HERE / "token.json"
+SIGN_IN_TIMEOUT = 300.0  # seconds that the sign-in waits for its user
+TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}  # they would take the terminal
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>quickstart.py</title>
+<body style="margin: 15vh auto; max-width: 30em; font: 1.2em sans-serif"><h1>{}</h1><p>{}</p>"""
+
+
+def sign_in(client: Json) -> Any:
+    """Return Google credentials: a service account's, those in token.json, or new ones."""
+    is_user = "installed" in client
+    credentials = read_token(client["installed"]) if is_user else service_account(client)
+    if not credentials:
         return ask_consent(client)
     if not credentials.valid:
-        credentials.refresh(google_auth_httplib2.Request(PatientHttp()))
-        save_token(credentials)
+        try:
+            retry(lambda: credentials.refresh(google_auth_httplib2.Request(Transport())))
+        except HttpError as error:
+            return sign_in_again(client, error)
+        if is_user:
+            save_token(credentials)
     return credentials
+
+
+def sign_in_again(client: Json, error: HttpError) -> Credentials:
+    """Ask for consent if the error says that the sign-in is over. Else raise it."""
+    if error.status_code != 401 and not SIGN_IN_OVER & set(error_reasons(error)):
+        raise error
+    if "installed" not in client:
+        raise Problem(f"Google refused the service account's key. Make a new key. ({quote(error)})")
+    report.say(explain(error))
+    return ask_consent(client)
+
+
+def read_token(installed: Json) -> Credentials | None:
+    """Return the sign-in that token.json keeps. If it can't be used, say so, and return None."""
+    if not TOKEN_FILE.exists():
+        return None
+    with suppress(OSError, ValueError):
+        token = json.loads(TOKEN_FILE.read_bytes())
+        keys = ("client_id", "refresh_token", "token", "expiry")
+        texts = [str(token.get(key) or "") if isinstance(token, dict) else "?" for key in keys]
+        # Other letters would break the head of a request.
+        is_sound = all(re.fullmatch("[!-~]*", text) for text in texts)
+        is_ours = texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
+        if is_sound and is_ours and token["refresh_token"]:
+            token["client_secret"] = installed["client_secret"]
+            return Credentials.from_authorized_user_info(token, SCOPES)
+    report.say(
+        "token.json is damaged, or for other SCOPES or another credentials.json. Sign in again."
+    )
+    return None
 
 
 def save_token(credentials: Credentials) -> None:
@@ -478,7 +406,87 @@ def save_token(credentials: Credentials) -> None:
         finally:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
-        report.say(f"token.json can't be written, so this sign-in is not kept: {error}.")
+        report.say(f"token.json can't be written: the next run asks again. ({error.strerror})")
+
+
+def ask_consent(client: Json) -> Credentials:
+    """Return a new sign-in, to which the user consents in a browser, and save it."""
+    from google_auth_oauthlib.flow import InstalledAppFlow
+
+    report.begin("Signing in", report.standing)
+    flow = InstalledAppFlow.from_client_config(client, SCOPES)
+    flow.oauth2session.register_compliance_hook("access_token_response", check_token_response)
+    answer = receive_answer(flow)
+    if reason := answer.get("error"):
+        raise Problem(f"{EXPLANATIONS.get(reason, 'Google refused this.')} ({reason})")
+    try:
+        retry(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
+    except Warning:  # which oauthlib raises
+        raise Problem("Not all SCOPES were allowed. Run again, and allow all of them.") from None
+    save_token(flow.credentials)
+    report.say(
+        "Signed in. token.json keeps this for the next runs, for 6 months after each of them."
+    )
+    return flow.credentials
+
+
+def check_token_response(response: Any) -> Any:
+    """Judge what the token server answers to requests like all that Google answers."""
+    head = httplib2.Response({**response.headers, "status": str(response.status_code)})
+    check_response(head, response.content)
+    return response
+
+
+class SignInServer(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    """Has a thread for each connection, so that none that is idle or slow keeps Google waiting."""
+
+    daemon_threads = True
+    allow_reuse_address = os.name == "posix"  # on Windows, two programs could have the port
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        """Pass over what closed browsers and port scanners leave behind."""
+
+
+def receive_answer(flow: Any) -> dict[str, str]:
+    """Have the user sign in on Google's page. Return what Google sends the browser back with."""
+    answers: queue.Queue[dict[str, str]] = queue.Queue()
+
+    def page(request: Json, start: Callable[..., Any]) -> Iterator[bytes]:
+        query = dict(parse_qsl(request["QUERY_STRING"]))
+        is_answer = query.get("state") == state and bool(query.keys() & {"code", "error"})
+        title = "Signed in" if "code" in query else "Not signed in"
+        start("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        yield PAGE.format(
+            title if is_answer else "Still waiting", "Go back to the terminal."
+        ).encode()
+        if is_answer:
+            answers.put(query)
+
+    # The address holds a secret code: it must not be logged.
+    options = {"timeout": 10, "log_message": lambda *_: None}
+    handler: Any = type("Handler", (wsgiref.simple_server.WSGIRequestHandler,), options)
+    try:
+        server = SignInServer(("127.0.0.1", SIGN_IN_PORT), handler)
+    except OSError as error:
+        raise Problem(f"SIGN_IN_PORT can't be used. Set it to 0. ({error.strerror})") from error
+    server.set_app(page)
+    port = server.server_port
+    flow.redirect_uri = f"http://127.0.0.1:{port}/"
+    # Without prompt=consent, Google gives no refresh token the second time.
+    address, state = flow.authorization_url(prompt="consent")
+    report.say(
+        f"To sign in to Google, open this link, unless a browser opens it by itself:\n{address}\n"
+        "No browser on this machine? Run this on one that has one, and open the link there:\n"
+        f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE\n"
+        f"Waiting up to {SIGN_IN_TIMEOUT / 60:g} minutes for you to sign in."
+    )
+    for target in (partial(server.serve_forever, 0.1), partial(open_browser, address)):
+        threading.Thread(target=target, daemon=True).start()
+    try:
+        return answers.get(timeout=SIGN_IN_TIMEOUT)
+    except queue.Empty:
+        raise Problem("Nobody signed in. Run again, and sign in on Google's page.") from None
 
 
 def open_browser(address: str) -> None:
@@ -488,321 +496,707 @@ def open_browser(address: str) -> None:
             browser.open(address)
 
 
-def receive_answer(flow: Any) -> dict[str, str]:
-    """What Google's page sends the browser back with; empty if nobody answered."""
-    answer: dict[str, str] = {}
+# ---- Calling Google ------------------------------------------------------------------------------
+class Connection(httplib2.HTTPSConnectionWithTimeout):
+    """Reads an answer that comes before an upload is all sent, and sends no upload twice."""
 
-    def page(request: Item, start: Callable[..., Any]) -> list[bytes]:
-        query = dict(parse_qsl(request["QUERY_STRING"]))
-        if "state" in query:  # else it is something else, such as an icon
-            answer.update(query)
-        start("200 OK", [("Content-Type", "text/plain")])
-        return [b"That is all: you may close this page."]
+    def endheaders(self, message_body: Any = None, **options: Any) -> None:
+        self.is_upload = isinstance(message_body, Body)
+        with suppress(OSError):  # the answer may be there already
+            super().endheaders(message_body, **options)
 
-    # A browser may open a connection that it never uses; the address holds the secret code.
-    quiet = {"timeout": 1, "log_message": lambda *_: None}
-    handler = type("Handler", (wsgiref.simple_server.WSGIRequestHandler,), quiet)
-    serve = wsgiref.simple_server.make_server
+    def getresponse(self) -> http.client.HTTPResponse:
+        try:
+            return super().getresponse()
+        except http.client.BadStatusLine as error:  # upon which httplib2 sends a request again
+            raise ConnectionResetError("no answer") if self.is_upload else error from None
+
+
+class Transport(threading.local):
+    """Sends each request once. httplib2 needs a connection for each thread."""
+
+    def __init__(self) -> None:
+        self.http = build_http()
+        self.http.timeout = NETWORK_TIMEOUT
+
+    def request(
+        self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
+    ) -> tuple[httplib2.Response, bytes]:
+        """Like httplib2.Http.request(), but raise what check_response() raises."""
+        options = {"connection_type": Connection}
+        try:
+            response, content = self.http.request(uri, method, body, headers, **options)
+        except Exception:
+            # What is left on the connection would pass for the answer to the next request.
+            self.http.close()
+            raise
+        if response.status != 401 or "authorization" not in headers:  # else google-auth refreshes
+            check_response(response, content)
+        return response, content
+
+
+def check_response(response: httplib2.Response, content: bytes) -> None:
+    """Raise HttpError for an error, Problem for what is not Google's."""
+    if response.status >= 400:
+        raise HttpError(response, content)
+    if response.status in (200, 201):
+        is_batch = "multipart/mixed" in response.get("content-type", "")
+        if content and not is_batch and not isinstance(parse_json(content), dict):
+            raise Problem(NOT_GOOGLE)
+        # http.client takes a head that breaks off for a whole one.
+        if not content and not {"content-length", "transfer-encoding"} & response.keys():
+            raise BrokenAnswer("it broke off")
+
+
+def retry(attempt: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Return what attempt() returns, making it again while its faults are transient.
+
+    Raise a fault that is not transient, or GaveUp so many seconds after the first fault.
+    """
+    end, longest = 0.0, FIRST_WAIT
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            end = end or time.monotonic() + patience
+            left, asked = end - time.monotonic(), retry_after(error)
+            seconds = max(asked, random.uniform(longest / 2, longest))
+            if seconds > left:
+                why = f"It lasted longer than {patience:.0f} s: run again later."
+                if asked > left:
+                    why = f"Run again after {timedelta(seconds=round(asked))}, as Google asks."
+                raise GaveUp(f"{explain(error)} {why}") from error
+            again = f"Trying again in {seconds:.1f} s; giving up in {left:.0f} s."
+            report.say(f"{report.step}: {explain(error)} {again}")
+        time.sleep(seconds)
+        longest = min(2 * longest, LONGEST_WAIT)
+
+
+def retry_after(error: Exception) -> float:
+    """Return for how many seconds Google wants no calls: it sends a number or a date."""
+    text = error.resp.get("retry-after", "") if isinstance(error, HttpError) else ""
+    with suppress(ValueError):
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+
+
+def call(request: Any, tolerated: int = 0) -> Any:
+    """Execute a request of googleapiclient's. Return nothing on a status that is tolerated."""
     try:
-        server = serve("127.0.0.1", SIGN_IN_PORT, page, handler_class=handler)
-    except OSError as error:
-        raise Problem(f"SIGN_IN_PORT can't be used: {error}.") from error
-    with server:
-        port = server.server_port
-        flow.redirect_uri = f"http://127.0.0.1:{port}/"
-        # Without prompt=consent, Google gives no refresh token the second time.
-        address, state = flow.authorization_url(prompt="consent")
-        report.say(
-            f"To sign in to Google, open this link, if no browser does by itself:\n{address}\n"
-            "No browser on this machine? Run this on one that has one, and open the link there:\n"
-            f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE"
-        )
-        threading.Thread(target=open_browser, args=[address], daemon=True).start()
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        server.timeout = 1  # second
-        deadline = time.monotonic() + SIGN_IN_TIMEOUT
-        while not answer and time.monotonic() < deadline:
-            server.handle_request()
-    if answer.get("state", state) != state:
-        raise Problem("The answer is not to this run's question, maybe forged: run again.")
-    return answer
+        return retry(request.execute)
+    except HttpError as error:
+        if error.status_code != tolerated:
+            raise
+        return {}
 
 
-def ask_consent(client: Item) -> Credentials:
-    """A new sign-in, by consent in a browser, saved to token.json."""
-    from google_auth_oauthlib.flow import InstalledAppFlow
-
-    report.step = "Signing in"
-    flow = InstalledAppFlow.from_client_config(client, SCOPES)
-    answer = receive_answer(flow)
-    if "code" not in answer:
-        raise Problem(explain(ValueError(answer.get("error", "nobody answered on its page"))))
-    persist(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
-    save_token(flow.credentials)
-    return flow.credentials
+def in_parallel(
+    title: str, work: Callable[[LocalFile, Progress], Any], files: list[LocalFile]
+) -> Iterator[tuple[LocalFile, Any]]:
+    """Yield each file and what work() returned for it, once that is done; show the progress."""
+    progress = Progress(title, files)
+    pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
+    try:
+        waiting = {pool.submit(work, file, progress): file for file in files}
+        while waiting:
+            for future in wait(waiting, 0.1, FIRST_COMPLETED).done:
+                file, result = waiting.pop(future), future.result()
+                progress.update(file, file.size)
+                yield file, result
+            report.show(str(progress))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 # ---- Drive ---------------------------------------------------------------------------------------
+FOLDER_TYPE = "application/vnd.google-apps.folder"
+FOLDER_FIELDS = "id,name,createdTime,trashed,shared,starred,appProperties,capabilities"
+FILE_FIELDS = "id,name,size,parents,md5Checksum,sha256Checksum"
+PERMISSIONS = "permissions(type,role,emailAddress,domain,allowFileDiscovery,expirationTime)"
+MARK = "quickstart.py"  # the property of the script's own folders; its value is their generation
+
+
+class Folder:
+    """A folder in Drive, as it was when it was listed."""
+
+    def __init__(self, item: Json) -> None:
+        self.id, self.name, self.is_trashed = item["id"], item["name"], item["trashed"]
+        self.is_shared, self.is_starred = item.get("shared"), item.get("starred")
+        rights = [item["capabilities"].get(right, True) for right in ("canTrash", "canDelete")]
+        self.is_removable = all(rights) if DELETE_PERMANENTLY else rights[0]
+        # Higher for a later run; 0 for a folder that this script did not make.
+        self.generation = int(item.get("appProperties", {}).get(MARK, 0))
+        # All runs see the same order. Google's clocks differ, so they only order runs at once.
+        self.age = self.generation, datetime.fromisoformat(item["createdTime"]), self.id
+
+    def __str__(self) -> str:
+        return f'"{self.name}" {LINK}{self.id}'
+
+
 class Drive:
-    """The steps of a run."""
+    """Drive's methods: https://developers.google.com/workspace/drive/api/reference/rest/v3"""
 
     def __init__(self, credentials: Any) -> None:
-        authorized = google_auth_httplib2.AuthorizedHttp(credentials, PatientHttp())
-        self.service: Any = build("drive", "v3", http=authorized, cache_discovery=False)
+        self.http = google_auth_httplib2.AuthorizedHttp(credentials, Transport())
+        self.service: Any = build("drive", "v3", http=self.http, cache_discovery=False)
         self.files: Any = self.service.files()
-        self.listing: Item = {"supportsAllDrives": True, "pageSize": 1000}
+        self.corpus: Json = {}  # where to look, if the parent is in a shared drive
+
+    def get(self, file_id: str, fields: str) -> Json:
+        return call(self.files.get(fileId=file_id, fields=fields, supportsAllDrives=True), 404)
 
     def find_parent(self) -> None:
-        """See that PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
-        if PARENT_FOLDER_ID == "root":  # which the scope drive.file can't ask for
+        """Raise Problem unless the parent is a folder. See whether it is in a shared drive."""
+        if PARENT_ID == "root":  # which the scope drive.file can't ask for
             return
-        report.step = "Looking up PARENT_FOLDER_ID"
-        answer = ANSWER | {"fields": "mimeType,trashed,driveId"}
-        parent = self.files.get(fileId=PARENT_FOLDER_ID, **answer).execute()
+        parent = self.get(PARENT_ID, "mimeType,trashed,driveId")
+        if not parent:
+            raise Problem(
+                "PARENT_FOLDER_ID is not in Drive, or SCOPES can't see it. See README.md."
+            )
         if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
-            raise Problem("It is no folder, or in the trash.")
+            raise Problem("PARENT_FOLDER_ID is a file, or in the trash. Choose another folder.")
         if drive_id := parent.get("driveId"):
-            self.listing |= {"corpora": "drive", "driveId": drive_id}
-            self.listing["includeItemsFromAllDrives"] = True
+            self.corpus = {"corpora": "drive", "driveId": drive_id}
+            self.corpus["includeItemsFromAllDrives"] = True
 
-    def find(self, query: str, fields: str) -> Iterator[Item]:
+    def find(self, query: str, fields: str, tolerated: int = 0) -> list[Json]:
+        """Return all that a query finds outside the trash. Raise Problem if that may not be all."""
+        found: list[Json] = []
+        tokens = set()
         fields = f"nextPageToken,incompleteSearch,files({fields})"
-        request = self.files.list(q=f"{query} and trashed = false", fields=fields, **self.listing)
-        while request:
-            answer = request.execute()
-            if answer.get("incompleteSearch"):
-                raise Problem("Drive did not search everything: run again.")
-            yield from answer["files"]
-            request = self.files.list_next(request, answer)
+        options = self.corpus | {"q": f"{query} and trashed = false", "fields": fields}
+        request = self.files.list(supportsAllDrives=True, pageSize=1000, **options)
+        while request and (response := call(request, tolerated)):
+            token = response.get("nextPageToken")
+            if "files" not in response or token in tokens or response.get("incompleteSearch"):
+                raise Problem("Drive did not list everything. Run again.")
+            tokens.add(token)
+            found += response["files"]
+            request = self.files.list_next(request, response)
+        return found
 
-    def find_folders(self) -> list[Item]:
-        """The folders that this run replaces or clears away."""
-        report.step = "Looking for the old folder"
-        names = [FOLDER_NAME, WORKING_NAME]
-        quoted = [name.replace("\\", "\\\\").replace("'", "\\'") for name in names]
-        query = (
-            f"'{PARENT_FOLDER_ID}' in parents and mimeType = '{FOLDER_TYPE}' "
-            f"and (name = '{quoted[0]}' or name = '{quoted[1]}')"
-        )
-        found = self.find(query, FOLDER_FIELDS)
-        # Drive takes upper and lower case for the same.
-        return [f for f in found if f["name"] in names and f["capabilities"]["canTrash"]]
+    def find_folders(self) -> list[Folder]:
+        """Return the folders in the parent that have the final or the working name.
 
-    def find_unchanged(self, files: list[LocalFile], folders: list[Item]) -> dict[LocalFile, str]:
-        """The files whose content is in one of the folders, each with the id that it has there."""
-        held = {}
-        for folder in folders:
-            for item in self.find(f"'{folder['id']}' in parents", "id,size,md5Checksum"):
-                held[item.get("md5Checksum")] = item
+        The names are compared here: Drive's index of names takes upper and lower case for the same,
+        and lags behind, while lists by parent don't. https://github.com/kopia/kopia/issues/90
+        """
+        items = self.find(f"'{PARENT_ID}' in parents and mimeType = '{FOLDER_TYPE}'", FOLDER_FIELDS)
+        return [Folder(item) for item in items if item["name"] in (FOLDER_NAME, WORKING_NAME)]
 
-        def hash_file(file: LocalFile) -> None:
-            with file.path.open("rb") as content:
-                file.md5 = hashlib.file_digest(content, "md5").hexdigest()
+    def find_children(self, folder: Folder) -> list[Json]:
+        return self.find(f"'{folder.id}' in parents", FILE_FIELDS, tolerated=404)
 
-        sizes = {item.get("size") for item in held.values()}
-        same_size = [file for file in files if str(file.size) in sizes]
-        hashed = list(in_parallel(hash_file, same_size))
-        return {file: held[file.md5]["id"] for file in hashed if file.md5 in held}
-
-    def make(self, request: Any, file_id: str) -> Item:
-        """Execute a request that makes something, unless an earlier try has made it."""
-        try:
-            return request.execute()
-        except HttpError as error:
-            if error.status_code != 409:
-                raise
-            return self.files.get(fileId=file_id, **ANSWER).execute()
-
-    def reserve_ids(self, files: list[LocalFile]) -> str:
-        """Give each file the id that it will have in Drive; return the one for the folder."""
-        report.step = "Making the folder"
+    def generate_ids(self, count: int) -> list[str]:
+        """Return unused IDs. With one, a request that is repeated creates nothing twice."""
         ids: list[str] = []
-        while len(ids) <= len(files):
-            count = min(len(files) + 1 - len(ids), 1000)
-            ids += self.files.generateIds(count=count, fields="ids").execute()["ids"]
-        for file in files:
-            file.id = ids.pop()
-        return ids[0]
+        while len(ids) < count:
+            request = self.files.generateIds(count=min(count - len(ids), 1000), fields="ids")
+            if not (new := call(request).get("ids")):
+                raise Problem("Google gave no IDs for new files. Run again.")
+            ids += new
+        return ids
 
-    def create_folder(self, folder_id: str) -> None:
-        report.standing = f'"{FOLDER_NAME}" is as it was; "{WORKING_NAME}" waits for the next run.'
-        body: Item = {"id": folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
-        request = self.files.create(body=body | {"parents": [PARENT_FOLDER_ID]}, **ANSWER)
-        self.make(request, folder_id)
+    def create_folder(self, plan: Plan) -> None:
+        body = {"id": plan.folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
+        more = {"parents": [PARENT_ID], "appProperties": {MARK: str(plan.generation)}}
+        request = self.files.create(body=body | more, fields="id", supportsAllDrives=True)
+        call(request, tolerated=409)  # an earlier try has created it
 
-    def copy(self, sources: dict[LocalFile, str], folder_id: str) -> list[LocalFile]:
-        """Have Drive copy what it holds; the files that it did copy."""
-        report.step = "Copying"
-        copied: list[LocalFile] = []
-        faults: list[HttpError] = []
+    def copy(self, sources: list[str], bodies: list[Json]) -> list[tuple[Json, HttpError | None]]:
+        """Make copies in one request, which is sent once. Return a file or an error for each.
 
-        def settle(file_id: str, item: Item, error: HttpError | None) -> None:
-            if error and error.status_code == 409:  # an earlier try has made it
-                item, error = self.files.get(fileId=file_id, **ANSWER).execute(), None
-            if error and (is_passing(error) or "storageQuotaExceeded" in codes(error)):
-                faults.append(error)
-                return
-            file = waiting.pop(file_id)
-            if not error:
-                file.confirm(item)
-                copied.append(file)
-                report.say(f"copied (unchanged)  {file.path.name}", sys.stdout)
-
-        def attempt() -> None:
-            batch = self.service.new_batch_http_request(settle)
-            for file in waiting.values():
-                body = file.metadata(folder_id)
-                request = self.files.copy(fileId=sources[file], body=body, **ANSWER)
-                batch.add(request, request_id=file.id)
-            faults.clear()
+        Raise GaveUp if the answer makes no sense: googleapiclient raises all kinds of errors then.
+        """
+        results: list[tuple[Json, HttpError | None]] = []
+        options = {"fields": FILE_FIELDS, "supportsAllDrives": True}
+        batch = self.service.new_batch_http_request(lambda _, *result: results.append(result))
+        for source, body in zip(sources, bodies, strict=True):
+            batch.add(self.files.copy(fileId=source, body=body, **options))
+        try:
             batch.execute()
+        except (BatchError, LookupError, TypeError, ValueError) as error:
+            raise GaveUp("Google's answer to a batch makes no sense.") from error
+        return results
+
+    def rename(self, plan: Plan) -> Folder:
+        """Give the new folder its final name: the one moment at which it replaces the old one."""
+        options: Json = {"fields": FOLDER_FIELDS, "supportsAllDrives": True}
+        request = self.files.update(fileId=plan.folder_id, body={"name": FOLDER_NAME}, **options)
+        folder = Folder(call(request))
+        if folder.is_trashed:
+            raise Problem("The new folder was removed, by somebody or by a run that started later.")
+        return folder
+
+    def remove(self, folder_id: str, permanently: bool) -> None:
+        options: Json = {"fileId": folder_id, "supportsAllDrives": True}
+        trash = self.files.update(body={"trashed": True}, fields="id", **options)
+        call(self.files.delete(**options) if permanently else trash, tolerated=404)
+
+    def remove_older(self, plan: Plan, new: Folder) -> tuple[Folder, list[Folder]]:
+        """Remove what the new folder replaces. Return the newest complete folder, and what stays.
+
+        What somebody renamed or moved during the run stays, and so does what somebody made.
+        """
+        there = list({folder.id: folder for folder in [new, *self.find_folders()]}.values())
+        complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
+        newest = max(complete, key=lambda folder: folder.age)
+        replaced = {folder.id for folder in plan.replaced}
+        strangers = []
+        for folder in there:
+            is_old = folder.id in replaced and folder.name == FOLDER_NAME
+            is_older = folder.generation and folder.age < newest.age
+            if (is_old or is_older) and folder.is_removable:
+                self.remove(folder.id, DELETE_PERMANENTLY)
+            elif is_old or is_older or not folder.generation:
+                strangers.append(folder)
+        return newest, strangers
+
+    def copy_permissions(self, plan: Plan) -> list[str]:
+        """Give the new folder the sharing of the old one, without mails. Return what is lost."""
+        permissions: Any = self.service.permissions()
+        options: Json = {"supportsAllDrives": True}
+        lost = ["its star" for folder in plan.replaced if folder.is_starred]
+        for folder in [folder for folder in plan.replaced if folder.is_shared]:
+            request = permissions.list(fileId=folder.id, fields=PERMISSIONS, **options)
+            for body in call(request, tolerated=404).get("permissions", []):
+                # The others get no mail, and Drive refuses the option.
+                mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
+                request = permissions.create(
+                    fileId=plan.folder_id, body=body, fields="id", **options, **mail
+                )
+                try:
+                    if body["role"] != "owner":
+                        call(request)
+                except HttpError as error:
+                    who = body.get("emailAddress") or body.get("domain") or body["type"]
+                    lost.append(f"{who} as {body['role']} ({quote(error)})")
+        return lost
+
+
+# ---- Copying -------------------------------------------------------------------------------------
+BATCH_SIZE = 100  # calls in one request: Drive's limit
+
+
+def find_sources(files: list[LocalFile], held: list[Json]) -> dict[LocalFile, Json]:
+    """Return the files whose content Drive holds, and where: with equal size and equal SHA-256.
+
+    Different files may have the same MD5, and others may write to a shared folder.
+    """
+    sizes = {item.get("size") for item in held}
+    sources = {item.get("sha256Checksum"): item for item in held}
+    files = [file for file in files if str(file.size) in sizes]
+    digests = in_parallel("Checking", lambda file, _: file.digest("sha256"), files)
+    return {file: sources[digest] for file, digest in digests if digest in sources}
+
+
+def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
+    """Have Drive copy what it holds. Return what it did copy: the rest is uploaded."""
+    waiting: list[LocalFile] = list(plan.sources)
+    copied: list[LocalFile] = []
+
+    def attempt() -> None:
+        while batch := waiting[:BATCH_SIZE]:
+            sources = [plan.sources[file]["id"] for file in batch]
+            results = drive.copy(sources, [plan.bodies[file] for file in batch])
+            faults = []
+            for file, (item, error) in zip(batch, results, strict=True):
+                if error and is_transient(error):
+                    faults.append(error)
+                    continue
+                waiting.remove(file)
+                if error and error.status_code == 409:  # an earlier attempt has made it
+                    item, error = drive.get(plan.bodies[file]["id"], FILE_FIELDS), None
+                if error and "storageQuotaExceeded" in error_reasons(error):
+                    raise error
+                if not error:
+                    file.verify(item, plan.folder_id, plan.sources[file])
+                    copied.append(file)
+                    report.say(f"copied (unchanged)  {file.name}", sys.stdout)
             if faults:
                 raise faults[0]
 
-        for start in range(0, len(sources), BATCH_SIZE):
-            waiting = {file.id: file for file in list(sources)[start : start + BATCH_SIZE]}
-            with suppress(RetryError):  # what is not copied is uploaded
-                persist(attempt, COPY_PATIENCE)
-        return copied
-
-    def upload(self, file: LocalFile, folder_id: str) -> None:
-        for session in range(SESSIONS_PER_FILE):
-            content = FileContent(file)
-            body = file.metadata(folder_id)
-            try:
-                request = self.files.create(body=body, media_body=content, **ANSWER)
-                file.confirm(self.make(request, file.id))
-                return
-            except HttpError as error:
-                # Google knows the upload session no more: the file has to start over.
-                if error.status_code not in (404, 410) or session == SESSIONS_PER_FILE - 1:
-                    raise
-
-    def upload_all(self, files: list[LocalFile], folder_id: str) -> None:
-        report.step = "Uploading"
-        for file in in_parallel(lambda file: self.upload(file, folder_id), files):
-            report.say(f"uploaded  {file.path.name}  {amount(file.size)}", sys.stdout)
-
-    def share(self, old: Item, folder_id: str) -> None:
-        """Give the new folder the sharing of the old one; say what can't be carried over."""
-        report.step = "Carrying over the sharing"
-        permissions = self.service.permissions()
-        request = permissions.list(fileId=old["id"], fields=SHARING, supportsAllDrives=True)
-        for body in request.execute()["permissions"]:
-            to: Item = {"fileId": folder_id, "supportsAllDrives": True, "fields": "id"}
-            if body["type"] in ("user", "group"):  # the others get no mail, and must not be asked
-                to["sendNotificationEmail"] = False
-            try:
-                if body["role"] != "owner":
-                    permissions.create(body=body, **to).execute()
-            except HttpError as error:
-                who = body.get("emailAddress") or body.get("domain") or body["type"]
-                report.say(f"Not shared with {who} as {body['role']}: {explain(error)}")
-
-    def put_in_place(self, folder_id: str) -> Item:
-        """Rename the folder: the one moment at which the new replaces the old."""
-        report.step = "Putting the folder in place"
-        report.standing = f'"{FOLDER_NAME}" is as it was, or is replaced already: {LINK}{folder_id}'
-        body = {"name": FOLDER_NAME}
-        new: Item = self.files.update(fileId=folder_id, body=body, **ANSWER).execute()
-        if new["trashed"]:
-            raise Problem("The folder was removed meanwhile, by hand or by a run started later.")
-        report.standing = f"The new folder is in place: {LINK}{folder_id}"
-        return new
-
-    def remove(self, folder_id: str, permanently: bool) -> None:
-        request: Any = self.files.update(fileId=folder_id, body={"trashed": True}, **ANSWER)
-        if permanently:
-            request = self.files.delete(fileId=folder_id, supportsAllDrives=True)
-        try:
-            request.execute()
-        except HttpError as error:
-            if error.status_code != 404:  # gone already
-                raise
-
-    def remove_older(self, new: Item, old: list[Item]) -> Item:
-        """Remove all folders older than the newest complete one, which it gives."""
-        report.step = "Removing the old folder"
-        folders = {folder["id"]: folder for folder in [*old, *self.find_folders(), new]}
-        seen = {folder["id"] for folder in old}
-
-        def age(folder: Item) -> Any:  # what was there before the new one is older in any case
-            created = datetime.fromisoformat(folder["createdTime"])
-            return folder["id"] not in seen, created, folder["id"]
-
-        newest = max((f for f in folders.values() if f["name"] == FOLDER_NAME), key=age)
-        for folder in folders.values():
-            if age(folder) < age(newest):
-                self.remove(folder["id"], DELETE_PERMANENTLY)
-        return newest
-
-
-# ---- The run -------------------------------------------------------------------------------------
-def preview(files: list[LocalFile], unchanged: dict[LocalFile, str], old: list[Item]) -> None:
-    for file in files:
-        what = "copy (unchanged)" if file in unchanged else "upload"
-        report.say(f"{what}  {file.path.name}  {amount(file.size)}", sys.stdout)
-    for folder in old:
-        text = f'replace "{folder["name"]}", made {folder["createdTime"]}: {LINK}{folder["id"]}'
-        report.say(text, sys.stdout)
-
-
-def make_room(drive: Drive, folder_id: str, files: list[LocalFile]) -> str:
-    """Delete the unfinished folder; what to tell the user of the room in Drive."""
-    drive.remove(folder_id, permanently=True)
-    report.standing = f'"{FOLDER_NAME}" is as it was.'
-    quota = drive.service.about().get(fields="storageQuota").execute()["storageQuota"]
-    needed, trash = sum(file.size for file in files), int(quota["usageInDriveTrash"])
-    free = max(int(quota.get("limit", 0)) - int(quota["usage"]), 0)
-    room = f"{amount(needed)} needed, {amount(free)} free, {amount(trash)} in the trash."
-    if trash:
-        room += " Old folders count there for 30 days: empty it, or set DELETE_PERMANENTLY."
-    return room
-
-
-def run(credentials: Any, files: list[LocalFile], dry_run: bool) -> None:
-    """The order of a run. Until put_in_place(), a fault leaves the old folder as it was."""
-    started = time.monotonic()
-    drive = Drive(credentials)
-    drive.find_parent()
-    old = drive.find_folders()
-    unchanged = drive.find_unchanged(files, old)
-    if dry_run:
-        preview(files, unchanged, old)
-        return
-    folder_id = drive.reserve_ids(files)
-    replaced = [folder for folder in old if folder["name"] == FOLDER_NAME]
-    shared = [folder for folder in replaced if folder.get("shared")]
     try:
-        drive.create_folder(folder_id)
-        copied = drive.copy(unchanged, folder_id)
-        rest = [file for file in files if file not in copied]
-        drive.upload_all(rest, folder_id)
-        for folder in shared:
-            drive.share(folder, folder_id)
-        new = drive.put_in_place(folder_id)
+        retry(attempt, COPY_PATIENCE)
+    except GaveUp:
+        pass
     except HttpError as error:
-        if "storageQuotaExceeded" not in codes(error):
+        if "storageQuotaExceeded" in error_reasons(error):
             raise
-        raise Problem(f"{explain(error)} {make_room(drive, folder_id, files)}") from error
-    stays = drive.remove_older(new, old)
-    if stays["id"] != folder_id:
-        report.say("A run that was started later is in place already: its folder stays.")
-    if shared or any(folder.get("starred") for folder in replaced):
-        report.say("The old folder was shared or starred: its link has changed.", sys.stdout)
-    sent, seconds = amount(sum(file.size for file in rest)), time.monotonic() - started
-    report.say(
-        f"{len(rest)} uploaded, {len(copied)} copied unchanged, {sent} sent in {seconds:.1f} s\n"
-        f"{LINK}{stays['id']}",
-        sys.stdout,
-    )
+    return copied
 
 
+# ---- Uploading -----------------------------------------------------------------------------------
+# https://developers.google.com/workspace/drive/api/guides/manage-uploads
+UPLOAD_URI = "https://www.googleapis.com/upload/drive/v3/files"
+MULTIPART_LIMIT = 5 * 1024 * 1024  # bytes; a larger file goes up in a session, chunk by chunk
+CHUNK_SIZE = 16 * 1024 * 1024  # bytes, a multiple of 256 KiB
+PIECE_SIZE = 64 * 1024  # bytes handed to the network at once
+SESSIONS_PER_FILE = 10  # sessions that Google may end before a file is given up
+
+# The types that Python knows, whatever the machine; and some that not every version knows alike.
+TYPES = mimetypes.MimeTypes()
+OFFICE = "application/vnd.openxmlformats-officedocument"
+for kind, extension in {
+    "text/javascript": ".js",
+    "text/markdown": ".md",
+    "text/yaml": ".yaml",
+    "image/webp": ".webp",
+    "image/heic": ".heic",
+    "application/rtf": ".rtf",
+    "application/vnd.rar": ".rar",
+    "application/x-7z-compressed": ".7z",
+    "application/gzip": ".gz",
+    "application/vnd.oasis.opendocument.text": ".odt",
+    f"{OFFICE}.wordprocessingml.document": ".docx",
+    f"{OFFICE}.spreadsheetml.sheet": ".xlsx",
+    f"{OFFICE}.presentationml.presentation": ".pptx",
+}.items():
+    TYPES.add_type(kind, extension)
+
+
+def upload_files(drive: Drive, plan: Plan, files: list[LocalFile]) -> list[LocalFile]:
+    for file, _ in in_parallel("Uploading", partial(upload_file, drive, plan), files):
+        report.say(f"uploaded  {file.name}  {amount(file.size)}", sys.stdout)
+    return files
+
+
+def upload_file(drive: Drive, plan: Plan, file: LocalFile, progress: Progress) -> None:
+    """Upload a file and verify it. If Google ends the session, start over with the same ID."""
+    for _ in range(SESSIONS_PER_FILE):
+        upload = Upload(drive.http, file, plan.bodies[file], progress)
+        try:
+            item, md5 = upload.send(), upload.md5.hexdigest()
+        except HttpError as error:
+            if upload.session and error.status_code in (404, 410):
+                continue
+            if error.status_code != 409:
+                raise
+            # An earlier try, whose answer was lost, has created the file.
+            item, md5 = drive.get(plan.bodies[file]["id"], FILE_FIELDS), file.digest("md5")
+        file.verify(item, plan.folder_id, {"md5Checksum": md5})
+        return
+    raise Problem(f"Google ended the upload of {file.name} {SESSIONS_PER_FILE} times. Run again.")
+
+
+class Upload:
+    """One try to upload a file: what has been read of it, and what Google holds."""
+
+    def __init__(self, http: Any, file: LocalFile, metadata: Json, progress: Progress) -> None:
+        self.http = http
+        self.file = file
+        self.metadata = json.dumps(metadata).encode()
+        self.progress = progress
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.hashed = 0  # bytes that the MD5 has taken in
+        self.session = ""  # the URI of the session, which is a secret
+        self.held = 0  # bytes that Google holds, by its last word
+        self.is_unsure = False  # whether a chunk failed since, of which Google may hold some
+
+    def send(self) -> Json:
+        """Return the file that Drive made of it."""
+        if self.file.size <= MULTIPART_LIMIT:
+            return self.send_multipart()
+        self.session = retry(self.start_session)
+        while not (item := retry(self.send_more)):
+            pass
+        return item
+
+    def send_multipart(self) -> Json:
+        """Send metadata and content in one request."""
+        mark = secrets.token_hex(16)
+        head = f"--{mark}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+        middle = f"\r\n--{mark}\r\nContent-Type: application/octet-stream\r\n\r\n"
+        parts = [head.encode(), self.metadata, middle.encode(), self.read(0, self.file.size)]
+        body = b"".join([*parts, f"\r\n--{mark}--\r\n".encode()])
+        headers = {"Content-Type": f"multipart/related; boundary={mark}"}
+        return retry(lambda: self.request("POST", upload_uri("multipart"), body, headers)[1])
+
+    def start_session(self) -> str:
+        headers = {
+            "Content-Type": "application/json; charset=UTF-8",
+            "X-Upload-Content-Type": "application/octet-stream",
+            "X-Upload-Content-Length": str(self.file.size),
+        }
+        response, _ = self.request("POST", upload_uri("resumable"), self.metadata, headers)
+        if "location" not in response:
+            raise BrokenAnswer("it names no session")
+        return str(response["location"])
+
+    def send_more(self) -> Json:
+        """Send until Google holds more than before, or return the file if it is complete.
+
+        One attempt for retry(). After a chunk that failed, it asks first what Google holds.
+        """
+        before = self.held
+        while self.held <= before:
+            start, is_query = self.held, self.is_unsure
+            data = b"" if is_query else self.read(start, CHUNK_SIZE)
+            sent = "*" if is_query else f"{start}-{start + len(data) - 1}"
+            headers = {"Content-Range": f"bytes {sent}/{self.file.size}"}
+            self.is_unsure = True
+            response, item = self.request("PUT", self.session, data, headers)
+            if response.status != 308:
+                return item
+            held = re.fullmatch(r"bytes=0-(\d+)", response.get("range", ""))
+            self.held = int(held[1]) + 1 if held else 0
+            if self.held >= self.file.size or (self.held <= start and not is_query):
+                raise BrokenAnswer("Google has not taken in all that was sent")
+            self.is_unsure = False
+        return {}
+
+    def request(self, method: str, uri: str, data: bytes, headers: Json) -> tuple[Any, Json]:
+        """Send data once. Return the head and the JSON of the answer."""
+        start = self.held
+        body = Body(data, lambda sent: self.progress.update(self.file, start + sent))
+        headers = headers | {"Content-Length": str(len(data))}
+        response, content = self.http.request(uri, method, body, headers)
+        if response.status not in (200, 201, 308):
+            raise HttpError(response, content)
+        return response, parse_json(content) or {}
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return a part of the file. The MD5 takes in what has not been read before."""
+        length = min(length, self.file.size - start)
+        with named_in_errors(self.file.path), self.file.path.open("rb") as content:
+            content.seek(start)
+            data = content.read(length)
+        if len(data) < length:
+            self.file.verify({}, "", {})
+        self.md5.update(memoryview(data)[max(self.hashed - start, 0) :])
+        self.hashed = max(self.hashed, start + length)
+        return data
+
+
+def upload_uri(kind: str) -> str:
+    query = {"uploadType": kind, "supportsAllDrives": "true", "fields": FILE_FIELDS}
+    return f"{UPLOAD_URI}?{urlencode(query)}"
+
+
+class Body:
+    """Content that goes out in pieces, as often as httplib2 and google-auth ask for it.
+
+    Python's time-out is for all that is sent at once, and over a slow line no chunk would get
+    through in that time. https://docs.python.org/3/library/socket.html#socket.socket.sendall
+    """
+
+    def __init__(self, data: bytes, on_sent: Callable[[int], None]) -> None:
+        self.data = memoryview(data)
+        self.on_sent = on_sent
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for start in range(0, len(self.data), PIECE_SIZE):
+            yield self.data[start : start + PIECE_SIZE]
+            self.on_sent(start + PIECE_SIZE)
+
+
+# ---- Errors --------------------------------------------------------------------------------------
+class Problem(Exception):
+    """Ends the run. Its text is the whole message."""
+
+    def __init__(self, text: str, status: int = 1) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class GaveUp(Problem):
+    """What retry() waited for did not come."""
+
+
+class BrokenAnswer(http.client.HTTPException):
+    """Google's answer is not whole. retry() asks again."""
+
+
+# An OSError of a file is none of these: named_in_errors() has made a Problem of it.
+NETWORK_ERRORS = (OSError, http.client.HTTPException, httplib2.HttpLib2Error, TransportError)
+# Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
+TRANSIENT = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
+TRANSIENT |= {"internal_failure", "server_error", "temporarily_unavailable"}
+SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
+EXPLANATIONS = {
+    "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at the "
+    "address in Google's words, wait some minutes, and run again.",
+    "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
+    "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
+    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
+    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. "
+    "See SCOPES in README.md.",
+    "insufficientPermissions": "The sign-in does not cover SCOPES. Delete token.json, run again, "
+    "and allow all that Google asks for.",
+    "notFound": "It is not in Drive, or out of reach for this sign-in. See SCOPES in README.md.",
+    "storageQuotaExceeded": "Google Drive is full. Empty its trash, where old folders stay for "
+    "30 days, or set DELETE_PERMANENTLY. A service account has no storage: see README.md.",
+    "access_denied": "Access was refused on Google's page. Run again and click Continue. If that "
+    'page said "Access blocked", publish the app as README.md shows.',
+    "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask there.",
+    "deleted_client": "The OAuth client was deleted, as Google does after 6 months without use. "
+    "Restore it, or make a new one.",
+    "invalid_client": "Google does not know the OAuth client of credentials.json. Make a new one.",
+    "invalid_grant": "Your sign-in has expired or was revoked. Publish the app as README.md shows: "
+    'in "Testing", a sign-in lasts 7 days.',
+    "org_internal": "The OAuth client is for one organization. Sign in with an account of that.",
+    "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
+    "CERTIFICATE_VERIFY_FAILED": "A program or proxy in between reads what you send, or the clock "
+    "is wrong. See CERTIFICATE_VERIFY_FAILED in README.md.",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "HTTPLIB2_CA_CERTS or REQUESTS_CA_BUNDLE names a file without "
+    "certificates. Correct it.",
+}
+NOT_GOOGLE = (
+    "The answer did not come from Google, but from a proxy or a Wi-Fi that wants you to sign in. "
+    "Open any page in a browser to see."
+)
+
+
+def error_reasons(error: Exception) -> list[str]:
+    """Return Google's reasons from the JSON of its answer, or OpenSSL's for a certificate."""
+    if isinstance(error, OSError):
+        return re.findall(r"\b[A-Z_]*CERTIFICATE[A-Z_]*\b", str(error))
+    answer = parse_json(error.content) if isinstance(error, HttpError) else None
+    inner = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(inner, str):  # from the token server
+        return [inner]
+    lists = [inner.get("errors"), inner.get("details")] if isinstance(inner, dict) else []
+    entries = [entry for found in lists if isinstance(found, list) for entry in found]
+    return [str(entry.get("reason")) for entry in entries if isinstance(entry, dict)]
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what JSON holds; None if it is no JSON."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def is_transient(error: Exception) -> bool:
+    """Say whether the same request may succeed a little later."""
+    reasons = set(error_reasons(error))
+    if reasons & (TRANSIENT | EXPLANATIONS.keys()):
+        return bool(reasons & TRANSIENT)
+    if isinstance(error, HttpError):
+        return error.status_code in (408, 429) or error.status_code >= 500
+    return isinstance(error, NETWORK_ERRORS)
+
+
+def explain(error: Exception) -> str:
+    """Say what happened and what to do, with the words of Google or Python at the end."""
+    known = [EXPLANATIONS[reason] for reason in error_reasons(error) if reason in EXPLANATIONS]
+    if not isinstance(error, HttpError):
+        text = "The connection to Google failed."
+    elif is_transient(error):
+        text = "Google can't answer at the moment."
+    else:
+        text = "Google refused this."
+        if error.content and not parse_json(error.content):
+            text = NOT_GOOGLE
+    return f"{known[0] if known else text} ({quote(error)})"
+
+
+def quote(error: Exception) -> str:
+    """Return the words of Google or Python: on one line, and not all of a long page."""
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    if isinstance(error, HttpError):
+        reasons = ", ".join(dict.fromkeys(error_reasons(error)))
+        text = f"Google: {error.status_code} {reasons} {error.reason}"
+    text = " ".join(text.split()).strip(" .")
+    return text if len(text) < 400 else text[:400] + "..."
+
+
+def own_mistake(error: Exception) -> str:
+    """Describe an error for which neither Google, nor the network, nor the user is to blame."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == __file__]
+    what = f"{type(error).__name__}: {error}, line {lines[-1] if lines else '?'}"
+    return f"This is a mistake in quickstart.py itself. Please report it. ({what})"
+
+
+# ---- Output --------------------------------------------------------------------------------------
+CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # letters that a terminal would obey
+
+
+class Report:
+    """What the user is told: results on stdout; the rest, with a progress line, on stderr."""
+
+    printing, beginning = threading.Lock(), threading.Lock()
+    step = "Starting"  # what is being done
+    standing = "Nothing in Drive was changed."  # how a run that ends now leaves Drive
+
+    def begin(self, step: str, standing: str) -> None:
+        """Note which step begins. After end(), none does any more: this waits for ever."""
+        with self.beginning:
+            self.step, self.standing = step, standing
+
+    def end(self, text: str) -> None:
+        """Say why the run ends, and how it leaves Drive."""
+        self.beginning.acquire()  # for good, so that this stays true
+        self.say(f"{self.step}: {text}\n{self.standing}")
+
+    def show(self, line: str) -> None:
+        """Show a progress line, if stderr is a terminal, until something else is printed."""
+        if columns := terminal_columns():
+            # East Asian letters take up two columns.
+            while sum(1 + (letter > "\u10ff") for letter in line) >= columns:
+                line = line[:-1]
+            self.say(line, end="")
+
+    def say(self, text: str, stream: Any = None, end: str = "\n") -> None:
+        """Print on stderr, unless told otherwise. Output that nobody takes stops no run."""
+        text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
+        with self.printing:
+            if columns := terminal_columns():  # blanks wipe the progress line on any terminal
+                with suppress(OSError, ValueError):
+                    print("\r" + " " * (columns - 1), end="\r", file=sys.stderr, flush=True)
+            with suppress(OSError, ValueError):
+                print(text, end=end, file=stream or sys.stderr, flush=True)
+
+
+report = Report()
+
+
+class Progress:
+    """How far a step has come with its files."""
+
+    def __init__(self, title: str, files: list[LocalFile]) -> None:
+        self.title = title
+        self.done = dict.fromkeys(files, 0)  # bytes
+        self.started = time.monotonic()
+
+    def update(self, file: LocalFile, done: int) -> None:
+        self.done[file] = min(done, file.size)
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self.started, 0.1)  # the clock may stand still meanwhile
+        done, total = sum(self.done.values()), sum(file.size for file in self.done) or 1
+        left = timedelta(seconds=round((total - done) * seconds / done)) if done else "?"
+        names = ", ".join(file.name for file, sent in self.done.items() if 0 < sent < file.size)
+        figures = f"{100 * done // total}%  {amount(done)} of {amount(total)}"
+        return f"{self.title}  {figures}  {amount(done / seconds)}/s  {left} left  {names}"
+
+
+def amount(size: float) -> str:
+    units = ["bytes", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.1f} {units[0]}".replace(".0 bytes", " bytes")
+
+
+def terminal_columns() -> int:
+    """Return the width of the terminal on stderr, or 0. NUL on Windows is one without a width."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
+    except (OSError, ValueError):
+        return 0
+
+
+# ---- Start and end -------------------------------------------------------------------------------
 def stop(number: int, _: Any) -> None:
-    """End the run on the first signal; those after it come too late."""
+    """End the run in order on the first signal, and at once on the second, whatever hangs."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(130 if number == signal.SIGINT else 143)
+        signal.signal(each, lambda *_: os._exit(128 + number))
+    raise SystemExit(128 + number)
 
 
 def prepare() -> None:
@@ -810,47 +1204,42 @@ def prepare() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by whoever started the script
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    with suppress(AttributeError):
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.disable()  # the libraries' own remarks
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, and turn whatever ends the run into a message and an exit status."""
     prepare()
+    summary = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(description=summary, allow_abbrev=False)
+    dry_run = "only say what a run would do, and change nothing"
+    parser.add_argument("--dry-run", action="store_true", help=dry_run)
+    options = parser.parse_args(arguments)
     try:
-        parser = argparse.ArgumentParser(
-            description=(__doc__ or "").split("\n")[0], allow_abbrev=False
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="change nothing, tell what would"
-        )
-        options = parser.parse_args(arguments)
-        files, client = check()
-        try:
-            run(sign_in(client), files, options.dry_run)
-        except (HttpError, RefreshError) as error:
-            if "installed" not in client or not codes(error) & SIGN_IN_LOST:
-                raise
-            report.say(f"The sign-in has ended. {explain(error)}")
-            run(ask_consent(client), files, options.dry_run)
+        client, files = check()
+        # In a thread of its own, so that this one hears signals, whatever hangs.
+        task = ThreadPoolExecutor(1).submit(run, client, files, options.dry_run)
+        while not task.done():
+            wait([task], 0.1)
+        task.result()
         return 0
     except Problem as problem:
-        text, status, *_ = *problem.args, 1
-    except SystemExit as ending:
-        if ending.code not in (130, 143):
-            raise  # argparse's
-        text, status = "Interrupted." if ending.code == 130 else "Terminated.", ending.code
-    except (AttributeError, LookupError, TypeError) as error:
-        text, status = f"Google's answer makes no sense ({error!r}).", 1
-    except Exception as error:
+        text, status = str(problem), problem.status
+    except SystemExit as signaled:
+        status = int(signaled.code or 0)
+        text = "Interrupted." if status == 130 else "Terminated."
+    except (HttpError, *NETWORK_ERRORS) as error:
         text, status = explain(error), 1
+    except Exception as error:
+        text, status = own_mistake(error), 1
     if status == 2:
         report.say(f"{text}\nNothing was sent.")
     else:
-        report.say(f"{report.step}: {text}\n{report.standing}")
+        report.end(text)
     return status
 
 
