@@ -1,6 +1,8 @@
 """Sockets: an HTTP proxy that ends TLS for Google's hosts itself, with a CA of its own."""
 
+import atexit
 import os
+import shutil
 import socket
 import ssl
 import struct
@@ -8,7 +10,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import cache
 from typing import Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -23,9 +26,20 @@ from .wire import Gone, Head, Throttle, Wire, encode
 # Closing sends RST. Windows has other sizes here.
 LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 SMALL_BUFFER = 256 * 1024
-
-
 UNANSWERED = {Ending.CLOSE, Ending.RESET, Ending.SILENCE}
+
+
+@cache
+def certificates() -> tuple[ssl.SSLContext, str]:
+    """What TLS needs, and the file of the CA to trust: the same for all fakes of one process."""
+    directory = tempfile.mkdtemp(prefix="fake-google-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    ca_file = os.path.join(directory, "ca.pem")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(ca_file)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(tls)
+    return tls, ca_file
 
 
 def part(answer: bytes, ending: Ending) -> bytes:
@@ -175,16 +189,7 @@ class Server:
         self.is_listening = False
         self.port = 0
         self.listening = threading.Thread()
-        self.cleanup = ExitStack()
-        self.ca_file = ""
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-
-    def _make_certificates(self) -> None:
-        directory = tempfile.TemporaryDirectory(prefix="fake-google-")
-        self.ca_file = os.path.join(self.cleanup.enter_context(directory), "ca.pem")
-        ca = trustme.CA()
-        ca.cert_pem.write_to_path(self.ca_file)
-        ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(self.tls)
+        self.tls, self.ca_file = certificates()
 
     @property
     def address(self) -> str:
@@ -192,7 +197,6 @@ class Server:
 
     def __enter__(self) -> Self:
         self.is_running = True
-        self._make_certificates()
         self.listen()
         return self
 
@@ -204,7 +208,6 @@ class Server:
         for thread in self.threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=5)
-        self.cleanup.close()
 
     def listen(self) -> None:
         """Take connections, on the same port every time."""
