@@ -479,6 +479,14 @@ def test_a_conflict_after_a_second_try_tells_nothing(google: FakeGoogle, drive: 
         drive.upload(id=used)
 
 
+def test_a_busy_drive_contradicts_nothing(google: FakeGoogle, drive: Drive) -> None:
+    """Calls in a batch request are not repeated."""
+    drive.make_folder()
+    google.fail("files.copy", "503")
+    with pytest.raises(NotTried, match="503 backendError"):
+        drive.copy_in_batch(drive.new_file()).expect(200)
+
+
 def test_nobody_waits_for_a_day(google: FakeGoogle, drive: Drive) -> None:
     google.retry_after = 86400
     google.fail("files.get", "429-retry-after")

@@ -115,6 +115,8 @@ class Answer:
 
     def expect(self, status: int, reason: str = "") -> Self:
         """Take the claim for contradicted unless this is the answer that it speaks of."""
+        if self.is_transient:
+            raise NotTried(f"Drive did not get to it: {self}")
         assume(self.status == status and (not reason or reason in self.reasons), self)
         return self
 
