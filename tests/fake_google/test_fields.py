@@ -1,0 +1,99 @@
+"""What a request and its answer may hold: parameters, bodies, fields, addresses."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from . import FakeGoogle
+from .client import FILES, FOLDER, UPLOAD, Client
+
+
+def test_unknown_parameter(client: Client) -> None:
+    """Parameters are those of the discovery document; Google ignores others, the fake does not."""
+    assert client.search(supportsAllDisks="true").error == (400, "badRequest")
+    assert client.get("x", sendNotificationEmail="false").error == (400, "badRequest")
+    assert client.search(supportsAllDrives="True").error == (400, "invalidParameter")
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"title": "x"}, (400, "badRequest")),
+        ({"name": ["x"]}, (400, "invalid")),
+        ({"md5Checksum": "0"}, (403, "fieldNotWritable")),
+        ({"modifiedTime": "yesterday"}, (400, "invalid")),
+        ({"parents": ["root", "root"]}, (400, "invalid")),
+        ({"mimeType": "application/vnd.google-apps.document"}, (400, "invalid")),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_metadata(client: Client, body: Any, error: tuple[int, str]) -> None:
+    """Fields are the File resource's, by name and type (discovery); one parent (guides/folder)."""
+    assert client.create(**body).error == error
+    assert client.upload(**body).error == error
+
+
+def test_malformed_body(client: Client) -> None:
+    for body in (b"{", b"[]"):
+        assert client.call("POST", FILES, body, fields="id").error == (400, "parseError")
+
+
+@pytest.mark.parametrize(
+    "fields", ["bogus", "id,", "id)", "files(id)", "capabilities(canFly)", "("]
+)
+def test_wrong_fields(client: Client, fields: str) -> None:
+    """Partial responses name fields that there are (guides/fields-parameter)."""
+    assert client.create(fields=fields).error == (400, "invalidParameter")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("name", {"name": "x"}),
+        ("name , mimeType", {"name": "x", "mimeType": FOLDER}),
+        ("capabilities/canTrash", {"capabilities": {"canTrash": True}}),
+        ("capabilities(canTrash,canCopy)", {"capabilities": {"canTrash": True, "canCopy": False}}),
+        ("owners(me)", {"owners": [{"me": True}]}),
+        ("md5Checksum,size", {}),
+    ],
+)
+def test_partial_response(client: Client, fields: str, expected: Any) -> None:
+    """Just what was asked for, as far as there is any (guides/fields-parameter)."""
+    assert client.create(fields=fields).json == expected
+
+
+def test_fields_are_demanded(google: FakeGoogle, client: Client) -> None:
+    """Our rule: without, four keys are all one gets. about.get always demands them (discovery)."""
+    about = "/drive/v3/about"
+    assert client.call("GET", about).error == (400, "required")
+    assert client.call("GET", FILES).error == (400, "required")
+    google.world.strict_fields = False
+    assert client.call("POST", FILES, {"name": "x"}).json.keys() == {
+        "kind",
+        "id",
+        "name",
+        "mimeType",
+    }
+    assert client.call("GET", about).error == (400, "required")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/drive/v2/files"), ("PUT", FILES + "/x"), ("POST", UPLOAD), ("PUT", UPLOAD)],
+)
+def test_unknown_path(google: FakeGoogle, client: Client, method: str, path: str) -> None:
+    """404, and noted."""
+    assert client.call(method, path, b"").status == 404
+    (call,) = google.unknown
+    assert (call.method, call.path, call.operation) == (method, path, "unknown")
+    google.unknown.clear()
+
+
+def test_get_in_a_post(google: FakeGoogle, client: Client) -> None:
+    """What is too long for an address comes as a form (googleapiclient/http.py: MAX_URI_LENGTH)."""
+    google.drive.add_file("x", b"")
+    headers = {"X-HTTP-Method-Override": "GET", "Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"q": "name = 'x'", "fields": "files(name)"}).encode()
+    assert client.call("POST", FILES, body, headers).json == {"files": [{"name": "x"}]}
+    assert google.log[-1].operation == "files.list"
