@@ -194,6 +194,32 @@ def test_signal_in_the_middle_of_a_chunk(
     assert sum(call.content_bytes for call in google.log[seen:]) == len(content["big.bin"])
 
 
+@pytest.mark.parametrize(
+    "operation", ["oauth.token.refresh", "files.list", "files.create.multipart"]
+)
+def test_ctrl_c_does_not_wait_for_google(
+    workdir: Workdir, google: FakeGoogle, operation: str
+) -> None:
+    prepare(workdir)
+    workdir.sign_in(expires_in=-10)
+    workdir.set(NETWORK_TIMEOUT=60.0)
+    run: list[Run] = []
+    pressed: list[float] = []
+
+    def interrupt(moment: str, call: Any) -> None:
+        if (moment, call.operation) == ("before", operation):
+            run[0].interrupt()
+            pressed.append(time.monotonic())
+            run[0].process.wait(30)
+
+    google.watch(interrupt)
+    run.append(workdir.start())
+    outcome = run[0].wait()
+    assert time.monotonic() - pressed[0] < 2
+    assert outcome.status == 130, outcome.err
+    assert "Traceback" not in outcome.err
+
+
 def vanish(path: Path) -> None:
     path.unlink()
 
