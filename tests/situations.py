@@ -8,6 +8,7 @@ from workdir import Workdir
 
 NAME = "Quickstart uploads"
 WORKING_NAME = f"{NAME} (uploading)"
+MARK = {"quickstart.py": "1"}  # the appProperties of a folder that the first run made
 CHUNK = 512 * 1024
 OLD = {"same.txt": b"unchanged", "gone.txt": b"no longer in FILES"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from fake_google import FakeGoogle
+from situations import MARK, NAME, WORKING_NAME
 from workdir import WINDOWS, Workdir
 
-NAME = "Quickstart uploads"
 KIB = 1024
 CHUNK = 256 * KIB
 
@@ -44,7 +44,7 @@ def test_second_run_replaces_the_folder(workdir: Workdir, google: FakeGoogle) ->
     assert workdir.run().status == 0
     assert content_of(google) == {"a.txt": b"new"}
     assert google.drive.file(old.id).trashed
-    assert not google.drive.folders(f"{NAME} (uploading)")
+    assert [folder.name for folder in google.drive.folders()] == [NAME]
 
 
 def test_old_folder_is_deleted_for_good_if_so_set(workdir: Workdir, google: FakeGoogle) -> None:
@@ -133,7 +133,7 @@ def test_folder_of_any_name_is_replaced(workdir: Workdir, google: FakeGoogle, na
     workdir.sign_in()
     workdir.set(FOLDER_NAME=name)
     google.drive.add_folder(name)
-    google.drive.add_folder(f"{name} (uploading)")
+    google.drive.add_folder(f"{name} (uploading)", mark=MARK)
     bystander = google.drive.add_folder("x")
     assert workdir.run().status == 0
     assert content_of(google, name) == {"a.txt": b"a"}
@@ -154,7 +154,7 @@ TYPES = {
 def test_type_and_time_are_kept(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.contents(dict.fromkeys(TYPES, b"a"))
     for name in TYPES:
-        os.utime(workdir.path / name, (0, 1234567890.987))
+        os.utime(workdir.path / name, ns=(0, 1234567890_987654321))
     workdir.write("old.txt", b"before 1970", modified=-86400.5)
     workdir.set(FILES=[*TYPES, "old.txt"])
     workdir.sign_in()
@@ -200,9 +200,8 @@ def test_leftovers_and_many_old_folders_go(workdir: Workdir, google: FakeGoogle)
     workdir.files(a_txt=b"a")
     workdir.sign_in()
     google.drive.page_size_cap = 2
-    for _ in range(3):
-        google.drive.add_folder(NAME)
-        google.drive.add_folder(f"{NAME} (uploading)")
+    for name in (NAME, WORKING_NAME) * 3:
+        google.drive.add_folder(name, mark=MARK)
     assert workdir.run().status == 0
     assert [folder.name for folder in google.drive.folders()] == [NAME]
     assert content_of(google) == {"a.txt": b"a"}
@@ -214,11 +213,11 @@ def test_newer_working_folder_of_another_run_is_left(workdir: Workdir, google: F
 
     def other_run_begins(moment: str, call: Any) -> None:
         if (moment, call.operation) == ("before", "files.update.rename"):
-            google.drive.add_folder(f"{NAME} (uploading)")
+            google.drive.add_folder(WORKING_NAME, mark={"quickstart.py": "2"})
 
     google.watch(other_run_begins)
     assert workdir.run().status == 0
-    assert sorted(folder.name for folder in google.drive.folders()) == [NAME, f"{NAME} (uploading)"]
+    assert sorted(folder.name for folder in google.drive.folders()) == [NAME, WORKING_NAME]
 
 
 def test_parent_folder(workdir: Workdir, google: FakeGoogle) -> None:
