@@ -15,7 +15,6 @@ OAUTH_OPERATIONS = {
     "oauth.token.authorization_code",
     "oauth.token.refresh",
     "oauth.token.jwt",
-    "oauth.revoke",
 }
 CHUNK_OPERATIONS = {"upload.chunk", "upload.first", "upload.middle", "upload.last"}
 API_OPERATIONS = {
@@ -36,13 +35,11 @@ API_OPERATIONS = {
     "permissions.create",
     "permissions.delete",
     "about.get",
-    "drives.list",
-    "drives.get",
     "batch",
 }
 WITH_CONTENT = CHUNK_OPERATIONS | {"files.create.multipart", "files.create.media", "files.update"}
 OPERATIONS = OAUTH_OPERATIONS | CHUNK_OPERATIONS | API_OPERATIONS
-LISTS = {"files.list", "permissions.list", "drives.list"}
+LISTS = {"files.list", "permissions.list"}
 
 SAME_TOKEN = "~!!~page-token-again"
 SHORT_NAMES = {

@@ -187,10 +187,3 @@ def token(world: World, request: Request) -> Reply:
         request.call.error = f"{error.code}: {error.description}"
         return Reply(error.status, {"error": error.code, "error_description": error.description})
     return Reply(200, value)
-
-
-def revoke(world: World, request: Request) -> Reply:
-    found = request.params.get("token") or _form(request).get("token", "")
-    if world.accounts.revoke(found, access_too=True):
-        return Reply(200, {})
-    return Reply(400, {"error": "invalid_token", "error_description": "Token expired or revoked"})

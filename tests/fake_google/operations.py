@@ -20,29 +20,13 @@ from .world import Mail, World
 Handler = Callable[[World, Request], Reply]
 Operation = Callable[[Viewer, Request], Any]
 
-EDITABLE_EXTRA = {
-    "description",
-    "properties",
-    "appProperties",
-    "folderColorRgb",
-    "writersCanShare",
-    "copyRequiresWriterPermission",
-    "viewersCanCopyContent",
-    "contentHints",
-    "originalFilename",
-    "viewedByMeTime",
-}
+EDITABLE_EXTRA = {"description", "properties", "appProperties"}
 PROPERTIES = {"properties", "appProperties"}
 ORDERS: dict[str, Callable[[File], Any]] = {
     "createdTime": lambda file: file.created,
     "modifiedTime": lambda file: file.modified,
-    "modifiedByMeTime": lambda file: file.modified,
-    "recency": lambda file: max(file.created, file.modified),
     "name": lambda file: file.name.casefold(),
-    "name_natural": lambda file: file.name.casefold(),
     "folder": lambda file: not file.is_folder,
-    "quotaBytesUsed": lambda file: file.size or 0,
-    "starred": lambda file: file.starred,
 }
 
 
@@ -176,22 +160,10 @@ def create_metadata(viewer: Viewer, request: Request) -> Any:
 def get(viewer: Viewer, request: Request) -> Any:
     file = viewer.find(request.captured["fileId"])
     if request.params.get("alt") == "media":
-        return download(file, request)
+        if file.is_folder or file.content is None:
+            raise Refusal("403-forbidden", "This fake has not kept any content of that file.")
+        return Reply(200, file.content, {"Content-Type": file.mime_type})
     return answer(viewer, file)
-
-
-def download(file: File, request: Request) -> Reply:
-    if file.is_folder or file.content is None:
-        raise Refusal("403-forbidden", "Only files whose content this fake kept can be downloaded.")
-    content, headers = file.content, {"Content-Type": file.mime_type}
-    unit, _, wanted = request.headers.get("range", "").partition("=")
-    if unit != "bytes":
-        return Reply(200, content, headers)
-    first, _, last = wanted.partition("-")
-    start = int(first) if first else len(content) - int(last)
-    stop = min(int(last) + 1, len(content)) if first and last else len(content)
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
-    return Reply(206, content[start:stop], headers)
 
 
 @operation("files.copy", "File")
@@ -294,7 +266,7 @@ def list_files(viewer: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/guides/search-files"""
     params = request.params
     corpus = _corpus(viewer, request)
-    parsed = query.parse(params.get("q", ""), viewer.user, viewer.root_id)
+    parsed = query.parse(params.get("q", ""), viewer.root_id)
     _check_parents(viewer, parsed, request)
 
     def every() -> list[str]:
@@ -482,7 +454,7 @@ def delete_permission(viewer: Viewer, request: Request) -> Any:
     return Reply(204)
 
 
-# ---- About, shared drives ------------------------------------------------------------------------
+# ---- About ------------------------------------------------------------------------
 
 
 @operation("about.get", "About")
@@ -503,31 +475,5 @@ def about(viewer: Viewer, request: Request) -> Any:
         "kind": "drive#about",
         "user": resources.user(viewer, viewer.user),
         "storageQuota": quota,
-        "maxUploadSize": "5497558138880",
-        "appInstalled": True,
-        "canCreateDrives": False,
-        "importFormats": {},
-        "exportFormats": {},
     }
     return fields.project(value, viewer.selection)
-
-
-@operation("drives.list", "DriveList")
-def list_drives(viewer: Viewer, request: Request) -> Any:
-    def every() -> list[str]:
-        tops = [file for file in viewer.drive.files.values() if file.id == file.drive_id]
-        return [top.id for top in tops if viewer.drive.role(top, viewer.user)]
-
-    ids, token = page(viewer, request, every)
-    entries = [resources.shared_drive(viewer, viewer.drive.files[key]) for key in ids]
-    value = {"kind": "drive#driveList", "drives": entries}
-    return fields.project(value | token, viewer.selection)
-
-
-@operation("drives.get", "Drive")
-def get_drive(viewer: Viewer, request: Request) -> Any:
-    key = request.captured["driveId"]
-    top = viewer.drive.files.get(key)
-    if not top or top.drive_id != key or not viewer.drive.role(top, viewer.user):
-        raise Refusal("404-notFound", f"Shared drive not found: {key}", "driveId")
-    return fields.project(resources.shared_drive(viewer, top), viewer.selection)

@@ -97,11 +97,6 @@ def _size(viewer: Viewer, file: File) -> str | None:
     return None if file.size is None else str(file.size)
 
 
-def _extension(viewer: Viewer, file: File) -> str | None:
-    _, dot, extension = file.name.rpartition(".")
-    return None if file.is_folder else extension if dot else ""
-
-
 def _view_link(viewer: Viewer, file: File) -> str:
     if file.is_folder:
         return f"https://drive.google.com/drive/folders/{file.id}"
@@ -122,33 +117,23 @@ FILE: dict[str, Getter] = {
     "mimeType": lambda viewer, file: file.mime_type,
     "parents": _parents,
     "size": _size,
-    "quotaBytesUsed": lambda viewer, file: _size(viewer, file) or "0",
     "md5Checksum": lambda viewer, file: file.md5,
     "sha256Checksum": lambda viewer, file: file.sha256,
     "createdTime": lambda viewer, file: file.created,
     "modifiedTime": lambda viewer, file: file.modified,
     "trashed": lambda viewer, file: file.trashed,
     "explicitlyTrashed": lambda viewer, file: file.explicitly_trashed,
-    "trashedTime": lambda viewer, file: file.trashed_at if file.drive_id else None,
     "starred": lambda viewer, file: file.starred,
     "driveId": lambda viewer, file: file.drive_id,
-    "teamDriveId": lambda viewer, file: file.drive_id,
     "owners": _mine_only(lambda viewer, file: [user(viewer, file.owner or "")]),
     "ownedByMe": _mine_only(lambda viewer, file: viewer.owns(file)),
     "shared": _mine_only(lambda viewer, file: file.shared),
     "permissions": _mine_only(_permissions),
-    "permissionIds": _mine_only(lambda viewer, file: [entry.id for entry in file.permissions]),
-    "isAppAuthorized": lambda viewer, file: file.app_visible,
     "capabilities": capabilities,
-    "spaces": lambda viewer, file: ["drive"],
     "webViewLink": _view_link,
-    "fileExtension": _extension,
-    "originalFilename": lambda viewer, file: None if file.is_folder else file.name,
-    "headRevisionId": lambda viewer, file: None if file.is_folder else f"rev-{file.md5}",
     "description": lambda viewer, file: file.extra.get("description"),
     "properties": lambda viewer, file: file.extra.get("properties"),
     "appProperties": lambda viewer, file: file.extra.get("appProperties"),
-    "folderColorRgb": lambda viewer, file: file.extra.get("folderColorRgb"),
 }
 
 
@@ -158,18 +143,3 @@ def file(viewer: Viewer, found: File, selection: fields.Selection) -> dict[str, 
     value = {key: getter(viewer, found) for key, getter in wanted.items()}
     present = {key: entry for key, entry in value.items() if entry is not None}
     return fields.project(present, selection)
-
-
-def shared_drive(viewer: Viewer, top: File) -> dict[str, Any]:
-    return {
-        "kind": "drive#drive",
-        "id": top.id,
-        "name": top.name,
-        "createdTime": top.created,
-        "hidden": False,
-        "capabilities": {
-            key: may
-            for key, may in capabilities(viewer, top).items()
-            if key in {"canAddChildren", "canCopy", "canDownload", "canEdit", "canShare"}
-        },
-    }

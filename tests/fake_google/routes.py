@@ -94,15 +94,12 @@ ROUTES = [
         operations.delete_permission,
     ),
     Route(API, "GET", "/drive/v3/about", "about.get", operations.about),
-    Route(API, "GET", "/drive/v3/drives", "drives.list", operations.list_drives),
-    Route(API, "GET", "/drive/v3/drives/{driveId}", "drives.get", operations.get_drive),
     Route(API, "POST", "/batch/drive/v3", "batch", batch.run),
     Route(SIGN_IN | {""}, "GET", "/o/oauth2/auth", "oauth.consent", oauth.consent),
     Route(SIGN_IN | {""}, "POST", "/o/oauth2/auth", "oauth.consent", oauth.consent),
     Route(SIGN_IN | {""}, "GET", "/o/oauth2/v2/auth", "oauth.consent", oauth.consent),
     Route(SIGN_IN | {""}, "POST", "/o/oauth2/v2/auth", "oauth.consent", oauth.consent),
     Route(TOKENS, "POST", "/token", _token_names, oauth.token),
-    Route(TOKENS, "POST", "/revoke", "oauth.revoke", oauth.revoke),
 ]
 # Uploads share their addresses; what is sent tells them apart. By method and uploadType:
 UPLOADS = {

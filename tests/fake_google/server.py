@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from typing import Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import trustme
 
@@ -124,22 +124,16 @@ class Connection:
         parts = urlsplit(head.target)
         stream = self.wire.body(head.headers)
         call = Call(head.method, self.host, parts.path, {})
-        # googleapiclient's way to send what is too long for an address.
-        method = head.headers.get("x-http-method-override", head.method)
-        query = parts.query
-        if method != head.method:
-            query = urlencode(parse_qsl(query) + parse_qsl(stream.read().decode()))
         request = Request(
-            method=method,
+            method=head.method,
             host=self.host,
             path=parts.path,
-            query=query,
+            query=parts.query,
             headers=head.headers,
             stream=stream,
             call=call,
             base=f"https://{self.host}" if self.host else self.server.address,
         )
-        call.method = method
         call.token = request.token
         return request
 

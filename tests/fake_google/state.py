@@ -108,7 +108,6 @@ class File:
     created: str = ""
     modified: str = ""
     explicitly_trashed: bool = False
-    trashed_at: str | None = None
     app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
     can_trash: bool = True  # False: nobody may, whatever the role
     can_delete: bool = True
@@ -495,7 +494,6 @@ class Drive:
     def set_trashed(self, file: File, trashed: bool) -> None:
         with self.lock:
             file.explicitly_trashed = trashed
-            file.trashed_at = self.clock.stamp() if trashed else None
 
     def remove(self, file: File) -> None:
         del self.files[file.id]

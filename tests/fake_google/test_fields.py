@@ -1,7 +1,6 @@
 """What a request and its answer may hold: parameters, bodies, fields, addresses."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
@@ -88,12 +87,3 @@ def test_unknown_path(google: FakeGoogle, client: Client, method: str, path: str
     (call,) = google.unknown
     assert (call.method, call.path, call.operation) == (method, path, "unknown")
     google.unknown.clear()
-
-
-def test_get_in_a_post(google: FakeGoogle, client: Client) -> None:
-    """What is too long for an address comes as a form (googleapiclient/http.py: MAX_URI_LENGTH)."""
-    google.drive.add_file("x", b"")
-    headers = {"X-HTTP-Method-Override": "GET", "Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode({"q": "name = 'x'", "fields": "files(name)"}).encode()
-    assert client.call("POST", FILES, body, headers).json == {"files": [{"name": "x"}]}
-    assert google.log[-1].operation == "files.list"

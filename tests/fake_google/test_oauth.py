@@ -179,15 +179,6 @@ def test_token_of_another_client(google: FakeGoogle) -> None:
     assert refresh(google, token).status == 200
 
 
-def test_revoke(google: FakeGoogle) -> None:
-    """The app itself may give back a grant: both tokens end (oauth2/native-app#tokenrevoke)."""
-    token = google.token()
-    client = Client(google)
-    assert client.form("/revoke", token=token["refresh_token"]).status == 200
-    assert client.form("/revoke", token=token["refresh_token"]).status == 400
-    assert Client(google, token["token"]).search().status == 401
-
-
 # ---- Service accounts ----------------------------------------------------------------------------
 
 

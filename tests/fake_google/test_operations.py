@@ -1,4 +1,4 @@
-"""What the operations do: ids, changes, copies, storage."""
+"""What the operations do: ids, lists, changes, copies, storage."""
 
 from typing import Any
 
@@ -54,6 +54,76 @@ def test_invented_id(google: FakeGoogle, client: Client) -> None:
     (someone_elses,) = as_user(google, "sam@example.com").ids()
     for given in ("1" + "x" * 32, someone_elses):
         assert client.create(id=given).error == (400, "invalid")
+
+
+# ---- Lists ---------------------------------------------------------------------------------------
+
+
+def test_pages(google: FakeGoogle, client: Client) -> None:
+    """A page holds 100 entries or what pageSize says; a token leads on (guides/search-files)."""
+    for number in range(250):
+        google.drive.add_folder(str(number))
+    first = client.search().json
+    second = client.search(pageToken=first["nextPageToken"], pageSize=1000).json
+    assert (len(first["files"]), len(second["files"])) == (100, 150)
+    assert "nextPageToken" not in second
+    assert len({file["id"] for file in first["files"] + second["files"]}) == 250
+    assert len(client.search(pageSize=1001).json["files"]) == 250
+
+
+def test_unasked_page_token(google: FakeGoogle, client: Client) -> None:
+    """A token that `fields` leaves out is missing: the list just ends (discovery: FileList)."""
+    for name in "ab":
+        google.drive.add_folder(name)
+    assert client.search(fields="files(name)", pageSize=1).json.keys() == {"files"}
+
+
+def test_page_token_of_another_query(google: FakeGoogle, client: Client) -> None:
+    """A token is good for its own query only (discovery: files.list)."""
+    for name in "ab":
+        google.drive.add_folder(name)
+    token = client.search("trashed = false", pageSize=1).json["nextPageToken"]
+    assert client.search("", pageToken=token).error == (400, "invalid")
+    assert client.search("trashed = false", pageToken="invented").error == (400, "invalid")
+    assert client.search("trashed = false", pageToken=token).status == 200
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x"])
+def test_wrong_page_size(client: Client, size: str) -> None:
+    """At least 1 (discovery: files.list)."""
+    assert client.search(pageSize=size).error == (400, "invalidParameter")
+
+
+def test_order(google: FakeGoogle, client: Client) -> None:
+    """Entries come in the order that is asked for (discovery: files.list)."""
+    for name in ("b", "a", "c"):
+        google.drive.add_file(name, b"")
+    orders = {"name": "abc", "name asc": "abc", "name desc": "cba", "createdTime": "bac"}
+    for order, expected in orders.items():
+        files = client.search(orderBy=order).json["files"]
+        assert "".join(file["name"] for file in files) == expected
+    for wrong in ("colour", "name up"):
+        assert client.search(orderBy=wrong).error == (400, "invalid")
+
+
+def test_queries_by_name_lag(google: FakeGoogle, client: Client) -> None:
+    """What clients make, name or copy is there for lists by parent, not for queries by name."""
+    old = google.drive.add_file("old", b"")
+    client.create("new")
+    client.upload(name="new")
+    client.call("PUT", client.session(4, name="new"), b"data")
+    client.copy(old.id, name="new")
+    client.update(old.id, name="renamed")
+    assert client.names("'root' in parents") == client.names() == ["new"] * 4 + ["renamed"]
+    assert client.get(old.id).json["name"] == "renamed"
+    assert client.names("name = 'old'") == ["renamed"]
+    assert client.names("name = 'renamed' or name = 'new'") == []
+    google.drive.name_lag = 0
+    assert client.names("name = 'new'") == ["new"] * 4
+
+
+def test_wrong_query(client: Client) -> None:
+    assert client.search("name = x").error == (400, "invalid")
 
 
 # ---- Changing and removing -----------------------------------------------------------------------

@@ -17,8 +17,6 @@ DEFAULT_FIELDS = {
     "FileList": f"kind,incompleteSearch,nextPageToken,files({FILE_FIELDS})",
     "Permission": "kind,id,type,role",
     "PermissionList": "kind,nextPageToken,permissions(kind,id,type,role)",
-    "Drive": "kind,id,name",
-    "DriveList": "kind,nextPageToken,drives(kind,id,name)",
     "GeneratedIds": "*",
 }
 

@@ -125,8 +125,6 @@ class Wire:
     def body(self, headers: dict[str, str]) -> "StreamedBody":
         if not self.rest:
             self.acknowledge()
-        if headers.get("expect", "").lower() == "100-continue":
-            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return StreamedBody(self, None)
         length = headers.get("content-length", "0")
