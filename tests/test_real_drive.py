@@ -91,7 +91,7 @@ def test_all_claims_are_confirmed(checkout: Checkout, google: FakeGoogle) -> Non
     google.retry_after = 0
     before = set(google.drive.files)
     options = ("--yes", "--share-with", PERSON, "--folder-made-by-hand", by_hand)
-    outcome = checkout.start(*options).wait()
+    outcome = checkout.start(*options).wait(timeout=110)
     assert outcome.status == 0, outcome.out + outcome.err
     assert outcome.lines[-1].startswith(f"{len(CLAIMS)} confirmed, 0 contradicted, 0 not tried.")
     assert len(re.findall(r"(?m)^ *\d+/\d+  confirmed", outcome.out)) == len(CLAIMS)
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_nothing(checkout: Checkout, google: FakeGoogle) -> None:
     for moment in ("dry-run", "Removing"):
         next(line for line in run.process.stdout if moment in line)
         run.interrupt()
-    outcome = run.wait()
+    outcome = run.wait(timeout=110)
     assert outcome.status == 130, outcome.out + outcome.err
     assert "Traceback" not in outcome.err
     assert google.drive.files.keys() == before
