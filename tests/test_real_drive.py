@@ -44,7 +44,7 @@ class Checkout:
         edit_settings(path / "quickstart.py", **SHORT_WAITS)
         edit_settings(path / "tests" / "real_drive" / "drive.py", RETRY_WAITS=(0.01, 0.02, 0.04))
         self.write("credentials.json", google.credentials())
-        self.write("token.json", google.token())
+        self.write("token.json", google.token(expires_in=-1))
         self.temporary = path / "temporary"
         self.temporary.mkdir()
         places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.temporary))
@@ -135,7 +135,15 @@ def test_nothing_is_made_without_a_yes(checkout: Checkout, google: FakeGoogle) -
     assert outcome.status == 1
     assert google.user in outcome.out  # whose Drive it would be
     assert outcome.lines[-1] == "Nothing was made."
-    assert {call.operation for call in google.log} == {"about.get"}
+    assert {call.operation for call in google.log} == {"oauth.token.refresh", "about.get"}
+
+
+def test_what_quickstart_can_not_begin_with_this_can_not(checkout: Checkout) -> None:
+    (checkout.path / "credentials.json").unlink()
+    outcome = checkout.start("--yes").wait()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith("credentials.json is missing.")
+    assert outcome.err.endswith("Nothing was asked.\n")
 
 
 # ---- Claims that do not hold ---------------------------------------------------------------------

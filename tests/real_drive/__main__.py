@@ -6,7 +6,6 @@ contradicted, 1 a claim was, or the check failed, 2 it could not begin, 130 Ctrl
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -85,8 +84,17 @@ def sign_in() -> tuple[Any, list[str]]:
     sys.path.insert(0, str(REPOSITORY))
     import quickstart
 
-    client = json.loads((REPOSITORY / "credentials.json").read_bytes())
-    return quickstart.sign_in(client), quickstart.SCOPES
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the import has changed
+    try:
+        client = quickstart.read_client()
+    except quickstart.Problem as problem:  # its text goes on after the name of the file
+        raise NotTried(f"credentials.json {problem}") from None
+    try:
+        return quickstart.sign_in(client), quickstart.SCOPES
+    except quickstart.Problem as problem:
+        raise NotTried(str(problem)) from None
+    except (quickstart.HttpError, *quickstart.NETWORK_ERRORS) as error:
+        raise NotTried(quickstart.explain(error)) from None
 
 
 def account_of(drive: Drive) -> str:
@@ -200,8 +208,8 @@ def main(arguments: list[str] | None = None) -> int:
         account = account_of(drive)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001  # whatever quickstart.py's sign-in raises
-        say(f"Nothing was asked: {type(error).__name__}: {error}", sys.stderr)
+    except NotTried as problem:
+        say(f"{problem}\nNothing was asked.", sys.stderr)
         return 2
     if not drive.limited and not options.any_scope:
         say("SCOPES in quickstart.py is not drive.file alone: see --any-scope.", sys.stderr)

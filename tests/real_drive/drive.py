@@ -243,7 +243,7 @@ class Drive:
             yield
         except NETWORK_ERRORS as error:
             self.plain_http.close()
-            raise NotTried(f"the connection to Google failed: {error}") from error
+            raise NotTried(f"the connection to Google or the sign-in failed: {error}") from error
         except BaseException:
             self.plain_http.close()
             raise
