@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -185,7 +186,7 @@ class Accounts:
 
     def add_service_account(self, delegated: list[str]) -> dict[str, Any]:
         """A service account with a new key, as the console's download describes it."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = private_key(len(self.service_accounts))
         email = f"robot-{secrets.token_hex(4)}@{PROJECT}.iam.gserviceaccount.com"
         self.service_accounts[email] = ServiceAccount(email, key, frozenset(delegated))
         pem = key.private_bytes(
@@ -246,6 +247,12 @@ class Accounts:
         except (InvalidSignature, KeyError, TypeError, ValueError):
             raise OAuthError("invalid_grant", "Invalid JWT Signature.") from None
         return account, claims
+
+
+@cache
+def private_key(number: int) -> rsa.RSAPrivateKey:
+    """That of a fake's first service account, its second, ...: making one takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _decoded(part: str) -> bytes:

@@ -37,9 +37,7 @@ API_OPERATIONS = {
     "about.get",
     "batch",
 }
-WITH_CONTENT = CHUNK_OPERATIONS | {"files.create.multipart", "files.create.media", "files.update"}
 OPERATIONS = OAUTH_OPERATIONS | CHUNK_OPERATIONS | API_OPERATIONS
-LISTS = {"files.list", "permissions.list"}
 
 SAME_TOKEN = "~!!~page-token-again"
 SHORT_NAMES = {
@@ -93,14 +91,16 @@ CHUNK = SESSION | {"keep-part", "503-keep-part", "308-no-range", "308-all-kept"}
 PLAYED = CHUNK | {"part-missing"}  # by the operations themselves
 # What only some operations can suffer.
 SPECIAL = {
+    "files.list": PAGING,
     "files.generateIds": {"no-ids"},
+    "files.create.multipart": EARLY,
+    "files.create.media": EARLY,
+    **dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK),
+    "upload.status": SESSION,
+    "permissions.list": PAGING,
     "about.get": {"no-trash-usage"},
     "batch": {"part-missing"},
-    "upload.status": SESSION,
 }
-SPECIAL |= dict.fromkeys(LISTS, PAGING)
-SPECIAL |= dict.fromkeys(WITH_CONTENT, EARLY)
-SPECIAL |= dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK)
 FAULTS = STATUS | PAGES | SOCKET | SPOILT | set(OAUTH_ERRORS) | set().union(*SPECIAL.values())
 
 
