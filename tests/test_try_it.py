@@ -35,9 +35,9 @@ need no Google account, and no file leaves this computer. The first run asks
 you to sign in, in your browser: click Allow there. The links to Drive lead
 nowhere, because the folders are in the fake.
 
-Has this computer no browser? Then run the next line on a computer that has one,
-instead of the shorter ssh line that quickstart.py prints, and open the link
-from quickstart.py there.
+If this computer has no browser, run the next line on a computer that has one.
+It replaces the ssh line from quickstart.py, which does not lead to the fake.
+Then open the link from quickstart.py on that computer.
 ssh -L PORT:127.0.0.1:PORT -L PORT:127.0.0.1:PORT USER@THIS-MACHINE
 
 ---- First run: you sign in, and two new files are uploaded --------------------
