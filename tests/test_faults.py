@@ -152,7 +152,7 @@ def test_part_of_a_batch_is_tried_again(workdir: Workdir, google: FakeGoogle) ->
     google.fail("files.copy", "403-rateLimitExceeded", after=2)
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
-    assert "5 copied unchanged" in outcome.lines[-2]
+    assert "0 uploaded, 5 copied unchanged" in outcome.out
     assert_replaced(google, content)
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_copied_is_uploaded(
     google.fail("files.copy", reason)
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
-    assert "3 uploaded, 0 copied unchanged" in outcome.lines[-2]
+    assert "3 uploaded, 0 copied unchanged" in outcome.out
     assert_replaced(google, content)
 
 
@@ -198,12 +198,12 @@ def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
 
 
 FINAL = {
-    "accessNotConfigured": "Enable the Google Drive API for your project, then run again.",
-    "insufficientPermissions": "Delete token.json, run again and allow everything that is asked.",
-    "appNotAuthorizedToFile": "The scope drive.file reaches only what the script made: see SCOPES.",
-    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID: see SCOPES.",
-    "dailyLimitExceeded": "Your project's calls for today are used up: run again tomorrow.",
-    "domainPolicy": "Your Workspace administrator does not allow Drive apps: ask there.",
+    "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at",
+    "insufficientPermissions": "Delete token.json, run again, and allow all that Google asks for.",
+    "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
+    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES",
+    "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
+    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
 }
 
 
@@ -236,8 +236,10 @@ def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle, operation: st
     google.fail(operation, "503", repeat=None)
     outcome = workdir.run()
     assert outcome.status == 1
-    assert any(word in outcome.err.splitlines()[-2] for word in ("503", "No part of big.bin"))
-    assert "waits for the next run" in outcome.err.splitlines()[-1]
+    *_, what, standing = outcome.err.splitlines()
+    assert "503" in what
+    assert "lasted longer than 0 s" in what
+    assert standing == f'"{NAME}" was not replaced. The next run continues with "{WORKING_NAME}".'
     assert folders(google)[0] == (NAME, OLD)
 
 
@@ -257,11 +259,10 @@ FULL = [
 def test_full_drive(workdir: Workdir, google: FakeGoogle, operation: str) -> None:
     prepare(workdir)
     add_old_folder(google)
-    google.drive.quota_limit = 5_000_000
     google.fail(operation, "403-storageQuotaExceeded")
     outcome = workdir.run()
     assert outcome.status == 1
-    assert "1.6 MB needed, 5.0 MB free, 0 bytes in the trash" in outcome.err
+    assert "Google Drive is full. Empty its trash" in outcome.err
     assert folders(google) == [(NAME, OLD)]
     assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
 
@@ -272,8 +273,10 @@ def test_drive_that_is_really_full(workdir: Workdir, google: FakeGoogle) -> None
     google.drive.quota_limit = google.drive.usage + 300_000
     outcome = workdir.run()
     assert outcome.status == 1
-    assert "1.6 MB needed, 300.0 kB free" in outcome.err
+    assert "Google Drive is full. Empty its trash" in outcome.err
+    assert outcome.err.endswith("The unfinished new folder was deleted.\n")
     assert folders(google) == [(NAME, OLD)]
+    assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
 
 
 BAD_ANSWERS = {
@@ -288,8 +291,9 @@ BAD_ANSWERS = {
         ],
     ),
     "a web page": ("html-200", ["files.list", "files.generateIds", "batch"]),
-    "no MD5": ("no-md5", ["files.create.multipart", "upload.last", "files.copy"]),
+    "no MD5": ("no-md5", ["files.create.multipart", "upload.last"]),
     "another MD5": ("wrong-md5", ["files.create.multipart", "upload.last", "files.copy"]),
+    "another SHA-256": ("wrong-sha256", ["files.copy"]),
 }
 
 
@@ -308,6 +312,19 @@ def test_bad_answer_is_an_error(
     assert "Traceback" not in outcome.err
     assert not google.drive.file(old.id).trashed
     assert not google.calls("files.update.trash", "files.delete")
+
+
+@pytest.mark.parametrize("fault", ["no-md5", "no-sha256"])
+def test_copy_is_confirmed_by_the_digest_that_there_is(
+    workdir: Workdir, google: FakeGoogle, fault: str
+) -> None:
+    content = prepare(workdir)
+    add_old_folder(google)
+    google.fail("files.copy", fault)
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert "2 uploaded, 1 copied unchanged" in outcome.out
+    assert_replaced(google, content)
 
 
 def test_refused_page_token_is_an_error(workdir: Workdir, google: FakeGoogle) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ NOTHING_NEW = [
 ]
 
 # Loaded by Python itself before the script, which knows nothing of it: notes how many bytes each
-# read takes from which file.
+# read brings from which file.
 COUNT_READS = """
 import builtins, io, os, sys
 
@@ -34,17 +35,12 @@ folder = os.environ["READS_FROM"]
 plain_open = io.open
 
 
-class Counted(io.FileIO):
+class Counted(io.BufferedReader):
     def note(self, count):
         os.write(log, f"{count} {os.path.basename(self.name)}\\n".encode())
 
     def read(self, size=-1):
         data = super().read(size)
-        self.note(len(data))
-        return data
-
-    def readall(self):
-        data = super().readall()
         self.note(len(data))
         return data
 
@@ -56,7 +52,7 @@ class Counted(io.FileIO):
 
 def counting_open(file, mode="r", *more, **named):
     if mode == "rb" and os.path.dirname(os.fspath(file)) == folder:
-        return io.BufferedReader(Counted(os.fspath(file)))
+        return Counted(io.FileIO(os.fspath(file)))
     return plain_open(file, mode, *more, **named)
 
 
@@ -71,7 +67,8 @@ class Cost:
         seen = len(workdir.google.log)
         outcome = workdir.run()
         assert (outcome.status, outcome.err) == (0, ""), outcome.err
-        self.counts = outcome.lines[-2].rpartition(",")[0]  # "2 uploaded, 1 copied unchanged"
+        (counts,) = re.findall(r"\d+ uploaded, \d+ copied unchanged", outcome.out)
+        self.counts = counts
         self.calls = workdir.google.log[seen:]
         self.operations = [call.operation for call in self.calls]
         self.content_bytes = sum(call.content_bytes for call in self.calls)
@@ -120,7 +117,7 @@ def bytes_read(workdir: Workdir, tmp_path: Path) -> Callable[[], dict[str, int]]
         found: dict[str, int] = {}
         for line in log.read_text(encoding="utf-8").splitlines():
             size, name = line.split(" ", 1)
-            if size == "1":  # how the file ends, which is looked at beforehand
+            if size == "1":  # whether the file can be read is tried beforehand
                 continue
             found[f"files/{name}"] = found.get(f"files/{name}", 0) + int(size)
         return found
