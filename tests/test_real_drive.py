@@ -87,10 +87,12 @@ def checkout(tmp_path: Path, google: FakeGoogle) -> Checkout:
 
 def test_all_claims_are_confirmed(checkout: Checkout, google: FakeGoogle) -> None:
     by_hand = google.drive.add_folder("by hand", app=False).id
+    shared_drive = google.drive.add_shared_drive("team")
     google.fail("about.get", "429-retry-after")
     google.retry_after = 0
     before = set(google.drive.files)
-    options = ("--yes", "--share-with", PERSON, "--folder-made-by-hand", by_hand)
+    options = ["--yes", "--any-scope", "--share-with", PERSON, "--folder-made-by-hand", by_hand]
+    options += ["--shared-drive", f"https://drive.google.com/drive/folders/{shared_drive}"]
     outcome = checkout.start(*options).wait(timeout=110)
     assert outcome.status == 0, outcome.out + outcome.err
     assert outcome.lines[-1].startswith(f"{len(CLAIMS)} confirmed, 0 contradicted, 0 not tried.")
@@ -318,10 +320,25 @@ def tells_no_parent(google: FakeGoogle, request: Request, answer: Answer) -> Rep
     return answer() if parents[0] in {"root", *google.drive.files} else error_reply("403-forbidden")
 
 
-def parent_is_reached(google: FakeGoogle, request: Request, answer: Answer) -> Reply:
-    found = answer()
+def tells_of_what_is_hidden(google: FakeGoogle, request: Request, answer: Answer) -> Reply:
     file = google.drive.files.get(request.captured.get("fileId", ""))
-    return error_reply("403-appNotAuthorizedToFile") if file and not file.app_visible else found
+    is_hidden = file and not file.app_visible and not file.drive_id
+    return error_reply("403-appNotAuthorizedToFile") if is_hidden else answer()
+
+
+def reaches_shared_drives(google: FakeGoogle, request: Request, answer: Answer) -> Reply:
+    file = google.drive.files.get(request.captured.get("fileId", ""))
+    return Reply(200, {"id": file.id}) if file and file.drive_id else answer()
+
+
+def binds_or_closer(google: FakeGoogle, query: str, files: list[Any]) -> list[Any]:
+    return [file for file in files if " or " not in query or "folder" in file["mimeType"]]
+
+
+def grants_more(google: FakeGoogle, request: Request, answer: Answer) -> Reply:
+    found = answer()
+    is_refresh = request.call.operation == "oauth.token.refresh"
+    return Reply(200, {"access_token": "ya29.more"}) if is_refresh else found
 
 
 def comes_back_later(google: FakeGoogle, request: Request, answer: Answer) -> Reply:
@@ -344,6 +361,7 @@ CHANGES: dict[str, Rule] = {
     "lag-of-new-names": listed(finds_no_new_names),
     "lag-of-changed-names": listed(finds_old_names),
     "name-ignores-case": listed(tells_case),
+    "and-before-or": listed(binds_or_closer),
     "app-properties-in-lists": listed(hides_marks),
     "created-time-rises": has_no_milliseconds,
     "created-time-stays": moves_created_time,
@@ -352,7 +370,8 @@ CHANGES: dict[str, Rule] = {
     "root-by-get": knows_root,
     "missing-parent": tells_no_parent,
     "list-of-missing-parent": taken("files.list", 404, {"files": []}),
-    "parent-made-by-hand": parent_is_reached,
+    "parent-made-by-hand": tells_of_what_is_hidden,
+    "shared-drive-by-get": reaches_shared_drives,
     "work-in-the-trash": shown("files.update.rename", trashed=False),
     "digests-after-upload": shown("files.create.multipart", sha256Checksum=None),
     "digests-after-session": shown("upload.last", md5Checksum=None),
@@ -370,6 +389,7 @@ CHANGES: dict[str, Rule] = {
     "status-after-the-end": refused("upload.status"),
     "session-without-token": needs_token,
     "session-with-bad-token": taken("upload.last", 401),
+    "refresh-for-more": grants_more,
     "misspelled-fields": taken("files.list", 400, {"files": []}),
     "retry-after": comes_back_later,
     "sharing-without-mail": shown("permissions.list", permissions=[]),
@@ -394,6 +414,8 @@ def drive(google: FakeGoogle) -> Drive:
         name="check",
         share_with=PERSON,
         folder_made_by_hand=google.drive.add_folder("by hand", app=False).id,
+        shared_drive=google.drive.add_shared_drive("team"),
+        any_scope=True,
         connect=connect,
         clock=google.drive.clock.elapsed,
         sleep=google.drive.pass_time,
@@ -422,6 +444,10 @@ def test_a_missing_date_contradicts_its_claim(
     monkeypatch.setattr(server, "encode", lambda *reply: dates.sub(b"", encode(*reply), 1))
     drive.make_folder()
     assert contradicted(google, drive) == ["date-header"]
+
+
+def test_every_claim_can_be_contradicted() -> None:
+    assert {claim.name for claim in QUESTIONS} - CHANGES.keys() == {"date-header"}
 
 
 def contradicted(google: FakeGoogle, drive: Drive, name: str = "") -> list[str]:

@@ -38,6 +38,11 @@ It touches nothing else. It takes up to 5 minutes, and sends about 25 MB.
 Go on? [y/N] """
 
 
+def last_part(address: str) -> str:
+    """The ID, from an address as the browser shows it."""
+    return address.rstrip("/").rpartition("/")[2]
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.real_drive",
@@ -60,14 +65,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add(
         "--folder-made-by-hand",
-        type=lambda text: text.rstrip("/").rpartition("/")[2],
+        type=last_part,
         metavar="ADDRESS",
         help="a folder that you made in the browser: see that drive.file does not reach it",
     )
     add(
+        "--shared-drive",
+        type=last_part,
+        metavar="ADDRESS",
+        help="a shared drive: see that drive.file does not reach its top folder",
+    )
+    add(
         "--any-scope",
         action="store_true",
-        help="go on if SCOPES in quickstart.py is more than drive.file",
+        help="go on if SCOPES in quickstart.py is more than drive.file, or see that it can't be",
     )
     add(
         "--report",
@@ -204,6 +215,8 @@ def main(arguments: list[str] | None = None) -> int:
             lag_limit=options.lag_limit,
             share_with=options.share_with,
             folder_made_by_hand=options.folder_made_by_hand,
+            shared_drive=options.shared_drive,
+            any_scope=options.any_scope,
         )
         account = account_of(drive)
     except KeyboardInterrupt:
@@ -219,8 +232,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
     def private() -> list[str]:
-        texts = [*drive.made, account, options.share_with, options.folder_made_by_hand]
-        return [text for text in texts if text]
+        given = (options.share_with, options.folder_made_by_hand, options.shared_drive)
+        return [text for text in (*drive.made, account, *given) if text]
 
     try:
         options.report.open("a").close()

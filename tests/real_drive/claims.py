@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from .drive import FOLDER, GRAIN, Answer, Contradicted, Drive, Item, NotTried, assume, some_bytes
 
@@ -230,7 +231,19 @@ def name_ignores_case(drive: Drive) -> None:
     assume(folder in by_name(drive, name.upper()), "Only the exact name found the folder.")
 
 
-@claim("A folder that was not made by this script is never removed: the mark is in appProperties.")
+@claim("The script's queries have no brackets.")
+def and_before_or(drive: Drive) -> None:
+    """In a query, `and` binds closer than `or`."""
+    one, other = drive.new_folder(), drive.new_folder()
+    wanted = {drive.new_file(parents=[one]), drive.new_folder(parents=[other])}
+    drive.new_file(parents=[other])
+    query = f"'{one}' in parents or '{other}' in parents and mimeType = '{FOLDER}'"
+    answer = drive.search(query).expect(200)
+    found = {item["id"] for item in answer.json["files"]}
+    assume(found == wanted, f"{len(found)} items were found, and {len(wanted)} expected.")
+
+
+@claim("The mark in appProperties tells the script's own folders from others, and their order.")
 def app_properties_in_lists(drive: Drive) -> None:
     """A list by parent shows a folder's appProperties right after it was created."""
     parent, properties = drive.new_folder(), {"mark": "here"}
@@ -239,7 +252,7 @@ def app_properties_in_lists(drive: Drive) -> None:
     assume(shown == properties, f"It shows the folder with {shown}.")
 
 
-@claim("Of two runs at once, the one whose folder was created later wins.")
+@claim("createdTime orders the folders of runs at the same time.")
 def created_time_rises(drive: Drive) -> None:
     """createdTime has milliseconds, and is later for each folder that is created later."""
     times = []
@@ -318,6 +331,15 @@ def parent_made_by_hand(drive: Drive) -> None:
         raise NotTried("no --folder-made-by-hand was given")
     drive.get(drive.folder_made_by_hand).expect(404, "notFound")
     drive.create(parents=[drive.folder_made_by_hand]).expect(404, "notFound")
+
+
+@claim("README.md says which SCOPES a shared drive needs.")
+def shared_drive_by_get(drive: Drive) -> None:
+    """Under drive.file, the top folder of a shared drive is as if it did not exist."""
+    need_drive_file(drive)
+    if not drive.shared_drive:
+        raise NotTried("no --shared-drive was given")
+    drive.get(drive.shared_drive).expect(404, "notFound")
 
 
 @claim("A run whose folder is moved to the trash meanwhile notices it when it renames the folder.")
@@ -510,6 +532,31 @@ def session_with_bad_token(drive: Drive) -> None:
     drive.new_session(1000).send(token="ya29.none").expect(401)
 
 
+# ---- The sign-in ---------------------------------------------------------------------------------
+@claim("A token.json for other SCOPES is not used.")
+def refresh_for_more(drive: Drive) -> None:
+    """A refresh that asks for more scopes than were granted is refused with 400 invalid_scope."""
+    need_drive_file(drive)
+    refresh_token = getattr(drive.credentials, "refresh_token", None)
+    if not refresh_token:
+        raise NotTried("a service account has no refresh token")
+    if not drive.any_scope:
+        raise NotTried("no --any-scope was given, and this asks for more than drive.file")
+    fields = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token,
+        "client_id": drive.credentials.client_id,
+        "client_secret": drive.credentials.client_secret,
+        "scope": "https://www.googleapis.com/auth/drive",
+    }
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    address = "https://oauth2.googleapis.com/token"
+    answer = drive.call("POST", address, {}, urlencode(fields), headers, None)
+    refused = answer.json.get("error", "none")
+    shown = f"The status is {answer.status}, the error {refused}."  # what else it has is secret
+    assume(answer.status == 400 and refused == "invalid_scope", shown)
+
+
 # ---- The protocol --------------------------------------------------------------------------------
 @claim("A misspelled field in the script can't stay unnoticed.")
 def misspelled_fields(drive: Drive) -> None:
@@ -520,8 +567,8 @@ def misspelled_fields(drive: Drive) -> None:
 @claim("Retry-After may be a date, which is compared with the time here.", AFTERWARDS)
 def date_header(drive: Drive) -> str:
     """Every answer has a Date header."""
-    without = [str(answer) for answer in drive.answers if "date" not in answer.headers]
-    assume(not without, f"{len(without)} have none, among them: {' '.join(without[:1])}")
+    without = [answer.status for answer in drive.answers if "date" not in answer.headers]
+    assume(not without, f"{len(without)} of {len(drive.answers)} have none.")
     return f"{len(drive.answers)} answers"
 
 

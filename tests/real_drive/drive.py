@@ -164,6 +164,8 @@ class Drive:
     lag_limit: float = 240.0  # seconds that the index of names may lag
     share_with: str | None = None  # an email address
     folder_made_by_hand: str | None = None  # its ID
+    shared_drive: str | None = None  # its ID
+    any_scope: bool = False  # whether more than drive.file may be used, or asked for
     connect: Callable[[], httplib2.Http] = build_http
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Any] | None = None
