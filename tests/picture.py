@@ -1,7 +1,7 @@
 """Draws picture.svg, which README.md shows: `python tests/picture.py`.
 
-A real run in a real terminal, with nothing but Google replaced by the fake: the screen in the
-middle of it, and at its end.
+One real run in a real terminal, with nothing but Google replaced by the fake: the progress line in
+the middle of it, and below what the screen shows at the end in its place.
 """
 
 import json
@@ -23,22 +23,27 @@ from fake_google import FakeGoogle
 from workdir import REPOSITORY, clean_environment
 
 PICTURE = Path(__file__).with_suffix(".svg")
-COLUMNS, ROWS = 80, 24
+COLUMNS, ROWS = 60, 24
 COMMAND = "$ python quickstart.py"
 MB = 1_000_000
 OLD = {"budget.xlsx": 84_000, "report.pdf": 2 * MB}
 NEW = {"minutes.docx": 31_000, "holiday photos.zip": 48 * MB}
-MOMENT = r"6\d%"  # of the upload: how the last line of the upper half begins
+MOMENT = r"Uploading  6\d%"  # how the progress line begins when it is drawn
+LATER = "a few seconds later, in place of the last line:"
+CAPTION = "Two files have not changed: Drive copies them from the old folder."
 
-LINE = 20  # pixels
+# In pixels. In a column of 400 pixels, as on a telephone, a letter is 11 pixels high.
+LINE, LETTER, MARGIN = 19, 7.85, 12
 STYLE = """
 rect { fill: #f6f8fa; stroke: #d0d7de }
-text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+line { stroke: #d0d7de; stroke-dasharray: 4 }
+text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   fill: #1f2328; white-space: pre }
 .command { font-weight: bold }
 .caption { font: 13px system-ui, sans-serif; fill: #59636e }
 @media (prefers-color-scheme: dark) {
   rect { fill: #151b23; stroke: #3d444d }
+  line { stroke: #3d444d }
   text { fill: #f0f6fc }
   .caption { fill: #9198a1 }
 }
@@ -63,7 +68,6 @@ class Screen:
                 line = self.lines[-1].ljust(self.column)
                 self.lines[-1] = line[: self.column] + character + line[self.column + 1 :]
                 self.column += 1
-                assert self.column < COLUMNS, "the line is too long"
 
     def shown(self) -> list[str]:
         return [line.rstrip() for line in "\n".join(self.lines).rstrip().split("\n")]
@@ -80,7 +84,7 @@ def set_files(script: Path, sizes: dict[str, int]) -> None:
 
 
 def screens(command: list[str], environment: dict[str, str]) -> Iterator[list[str]]:
-    """The screens of a command, one after each thing that it writes; it must succeed."""
+    """Yield the screens of a command, one after each thing that it writes; it must succeed."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (ROWS, COLUMNS))
     process = subprocess.Popen(
@@ -97,7 +101,7 @@ def screens(command: list[str], environment: dict[str, str]) -> Iterator[list[st
 
 
 def capture() -> tuple[list[str], list[str]]:
-    """The screen at MOMENT, and the last one."""
+    """Return the screen at MOMENT, and the last one."""
     with (
         FakeGoogle(round_trip=0.05, bandwidth=8 * MB) as google,
         tempfile.TemporaryDirectory() as name,
@@ -116,30 +120,41 @@ def capture() -> tuple[list[str], list[str]]:
     return moment, all_screens[-1]
 
 
-def draw(parts: dict[str, list[str]]) -> str:
-    """An SVG picture of screens, each below its caption."""
-    width = 9 * COLUMNS
+def wrapped(line: str) -> list[str]:
+    """Break a line as the terminal does."""
+    return [line[start : start + COLUMNS] for start in range(0, len(line), COLUMNS)]
+
+
+def draw(moment: list[str], end: list[str]) -> str:
+    """Return an SVG picture of both screens of a run, without saying twice what both show."""
     found: list[str] = []
-    top = 0
-    for caption, lines in parts.items():
-        lines = [COMMAND, *lines]
-        height = LINE * (len(lines) + 1)
-        found.append(f'<text x="2" y="{top + 16}" class="caption">{escape(caption)}</text>')
-        found.append(
-            f'<rect x=".5" y="{top + 26}.5" width="{width - 1}" height="{height}" rx="8"/>'
-        )
-        for number, line in enumerate(lines):
-            kind = ' class="command"' if number == 0 else ""
-            y = top + 26 + LINE * (number + 1) + 6
-            found.append(f'<text x="16" y="{y}" xml:space="preserve"{kind}>{escape(line)}</text>')
-        top += height + 40
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" role="img"'
-    title = f"<title>A run of quickstart.py: {' / '.join(parts)}</title>"
+    width, y = round(COLUMNS * LETTER) + 2 * MARGIN, MARGIN // 2
+
+    def write(text: str, kind: str = "") -> None:
+        nonlocal y
+        y += LINE
+        place = f'x="{MARGIN}" y="{y}" class="{kind}" xml:space="preserve"'
+        found.append(f"<text {place}>{escape(text)}</text>")
+
+    write(COMMAND, "command")
+    for line in moment:
+        write(line)
+    y += LINE // 2
+    found.append(f'<line x1="0" x2="{width}" y1="{y}" y2="{y}"/>')
+    write(LATER, "caption")
+    for line in end[len(moment) - 1 :]:
+        for part in wrapped(line):
+            write(part)
+    height = y + MARGIN
+    y = height
+    write(CAPTION, "caption")
+    size = f'viewBox="0 0 {width} {y + MARGIN}" width="{width}" height="{y + MARGIN}"'
     return "\n".join(
         [
-            f'{head} width="{width}" height="{top}">',
-            title,
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>',
+            f"<title>A run of quickstart.py. {CAPTION}</title>",
             f"<style>{STYLE}</style>",
+            f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="8"/>',
             *found,
             "</svg>\n",
         ]
@@ -148,7 +163,8 @@ def draw(parts: dict[str, list[str]]) -> str:
 
 def main() -> None:
     moment, end = capture()
-    PICTURE.write_text(draw({"While it runs": moment, "A few seconds later": end}))
+    assert end[: len(moment) - 1] == moment[:-1], "the screens are not of one run"
+    PICTURE.write_text(draw(moment, end))
 
 
 if __name__ == "__main__":
