@@ -1,70 +1,158 @@
 """What is wrong on the user's machine is said at once, all of it, before Google hears anything."""
 
+import io
+import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import needs
 import pytest
-from workdir import REPOSITORY, Workdir
+from workdir import REPOSITORY, Outcome, Workdir
 
-SETTINGS = {
-    "blank folder name": ("FOLDER_NAME", " ", "FOLDER_NAME must be a name in quotes, not blank."),
-    "folder name is no text": (
-        "FOLDER_NAME",
-        7,
-        "FOLDER_NAME must be a name in quotes, not blank.",
+NOT_SENT = "Nothing was sent."
+PATH_RULES = [
+    r'In FILES, write / for \ or r"..." for "...": Python reads \n, \t and the like as one letter.',
+    "Write no quotes within the quotes, no ~ and no *, and a comma between two paths.",
+]
+GET_CLIENT = [
+    'Make an OAuth client of type "Desktop app" at',
+    "https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the "
+    "script as",
+    "credentials.json. README.md shows each step.",
+]
+
+
+def load(workdir: Workdir) -> Any:
+    """The script as a module of this process, whose Python need not start for it."""
+    module = ModuleType("quickstart")
+    module.__file__ = str(workdir.script)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        exec(compile(workdir.script.read_bytes(), workdir.script, "exec"), vars(module))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return module
+
+
+def check(workdir: Workdir) -> Outcome:
+    """What a run says up to the point at which it would call Google for the first time."""
+    script = load(workdir)
+    script.prepare = script.run = lambda *_: None
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = script.main([])
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def assert_refused(outcome: Outcome, *lines: str) -> None:
+    """The run ended before anything was sent, and said this and nothing else."""
+    assert outcome.err.splitlines() == [*lines, NOT_SENT]
+    assert (outcome.status, outcome.out) == (2, "")
+
+
+# ---- The constants -------------------------------------------------------------------------------
+
+DRIVE = "https://www.googleapis.com/auth/drive"
+DRIVE_FILE = f"{DRIVE}.file"
+ADDRESS = "https://drive.google.com/drive/folders/1aB-c_9"
+# By constant: what is wrong, what is said of it, what is right.
+SETTINGS: dict[str, tuple[list[Any], str, list[Any]]] = {
+    "FOLDER_NAME": (
+        [" ", 7, None],
+        "FOLDER_NAME must be a name in quotes, and not blank.",
+        ["it's", "東京"],
     ),
-    "folder name of an unfinished folder": (
-        "FOLDER_NAME",
-        "mine (uploading)",
-        'FOLDER_NAME must not end in "(uploading)".',
+    "FILES": (
+        [[], "a.txt", 5, [3], [""], None],
+        "FILES must be a list of one or more paths in quotes.",
+        [["a.txt"]],
     ),
-    "no files": ("FILES", [], "FILES must be a list of one or more paths in quotes."),
-    "one path, no list": ("FILES", "a.txt", "FILES must be a list of one or more paths in quotes."),
-    "a number, no list": ("FILES", 5, "FILES must be a list of one or more paths in quotes."),
-    "scopes are a number": ("SCOPES", 5, "SCOPES must be a list of one or more scopes in quotes."),
-    "entry is no text": ("FILES", [3], "FILES must be a list of one or more paths in quotes."),
-    "blank entry": ("FILES", [""], "FILES must be a list of one or more paths in quotes."),
-    "blank parent": ("PARENT_FOLDER_ID", "", 'PARENT_FOLDER_ID must be "root" or an id in quotes.'),
-    "deletes maybe": ("DELETE_PERMANENTLY", "no", "DELETE_PERMANENTLY must be True or False."),
-    "no uploads": ("PARALLEL_UPLOADS", 0, "PARALLEL_UPLOADS must be a whole number from 1 up."),
-    "half an upload": (
-        "PARALLEL_UPLOADS",
-        1.5,
+    "PARENT_FOLDER_ID": (
+        ["", "a b", "https://drive.google.com/drive/my-drive"],
+        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.',
+        ["root", "1aB-c_9", ADDRESS, f"{ADDRESS}?usp=sharing"],
+    ),
+    "DELETE_PERMANENTLY": (
+        ["no", 1, None],
+        "DELETE_PERMANENTLY must be True or False.",
+        [True, False],
+    ),
+    "PARALLEL_UPLOADS": (
+        [0, 1.5, "4", -1, None],
         "PARALLEL_UPLOADS must be a whole number from 1 up.",
+        [1, 50],
     ),
-    "uploads as text": (
-        "PARALLEL_UPLOADS",
-        "4",
-        "PARALLEL_UPLOADS must be a whole number from 1 up.",
+    "SCOPES": (
+        [[], 5, DRIVE, ["drive.file"], [DRIVE_FILE, f"{DRIVE}.readonly"]],
+        f"SCOPES must be a list of scopes in quotes, of {DRIVE_FILE} and {DRIVE}.",
+        [[DRIVE], [DRIVE_FILE, DRIVE]],
     ),
-    "no scopes": ("SCOPES", [], "SCOPES must be a list of one or more scopes in quotes."),
-    "user is no text": (
-        "DELEGATED_USER",
-        5,
+    "DELEGATED_USER": (
+        [5, ["me@example.com"], " "],
         "DELEGATED_USER must be None or an address in quotes.",
+        [None, "me@example.com"],
     ),
-    "port too high": (
-        "SIGN_IN_PORT",
-        65536,
+    "SIGN_IN_PORT": (
+        [65536, -1, "8080", None],
         "SIGN_IN_PORT must be a whole number from 0 to 65535.",
+        [0, 65535],
     ),
 }
 
 
-@pytest.mark.parametrize(("name", "value", "message"), SETTINGS.values(), ids=SETTINGS.keys())
-def test_setting_is_refused(workdir: Workdir, name: str, value: Any, message: str) -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting(workdir: Workdir, name: str) -> None:
     workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    workdir.set(**{name: value})
+    if name == "DELEGATED_USER":
+        workdir.write_json("credentials.json", workdir.google.service_account())
+    wrong, message, right = SETTINGS[name]
+    for value in wrong:
+        workdir.set(**{name: value})
+        assert_refused(check(workdir), message)
+    for value in right:
+        workdir.set(**{name: value})
+        assert check(workdir).status == 0, value
+
+
+def test_name_of_an_unfinished_folder_is_refused(workdir: Workdir) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.set(FOLDER_NAME="mine (uploading)")
+    assert_refused(check(workdir), 'FOLDER_NAME must not end in "(uploading)".')
+
+
+def test_delegated_user_needs_a_service_account(workdir: Workdir) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER="me@example.com")
+    message = "DELEGATED_USER works only with a service account. Set it to None."
+    assert_refused(check(workdir), message)
+
+
+def test_whole_run_that_is_refused(workdir: Workdir) -> None:
+    """All that is wrong is said together; and the script, started by itself, says the same."""
+    workdir.set(FILES=["gone", "gone too"])
+    (workdir.path / "credentials.json").unlink()
     outcome = workdir.run()
-    assert outcome.status == 2
-    assert outcome.err.splitlines() == [message, "Nothing was sent."]
-    assert outcome.out == ""
+    assert_refused(
+        outcome,
+        f"FILES: {workdir.path / 'gone'} can't be read. (No such file or directory)",
+        f"FILES: {workdir.path / 'gone too'} can't be read. (No such file or directory)",
+        f"credentials.json is missing. {GET_CLIENT[0]}",
+        *GET_CLIENT[1:],
+        *PATH_RULES,
+    )
     assert workdir.google.log == []
+    assert check(workdir) == outcome
+
+
+# ---- The files -----------------------------------------------------------------------------------
 
 
 def unreadable(path: Path) -> None:
@@ -72,52 +160,48 @@ def unreadable(path: Path) -> None:
     path.chmod(0)
 
 
-FILES = {
-    "missing": (lambda path: None, "[Errno 2] No such file or directory: {path}"),
-    "a folder": (lambda path: path.mkdir(), "{path} is a folder or a device, not a file"),
-    "a pipe": pytest.param(
-        lambda path: os.mkfifo(path),
-        "{path} is a folder or a device, not a file",
-        marks=needs.fifos,
-    ),
+NO_FILE = ["FILES: {path} can't be read. (No such file or directory)", *PATH_RULES]
+NOT_A_FILE = ["FILES: {path} is a folder or a device. List files only."]
+FILES: dict[str, Any] = {
+    "missing": (lambda path: None, NO_FILE),
+    "a folder": (lambda path: path.mkdir(), NOT_A_FILE),
+    "a pipe": pytest.param(lambda path: os.mkfifo(path), NOT_A_FILE, marks=needs.fifos),
     "a dangling link": pytest.param(
-        lambda path: path.symlink_to("nowhere"),
-        "[Errno 2] No such file or directory: {path}",
-        marks=needs.links,
+        lambda path: path.symlink_to("nowhere"), NO_FILE, marks=needs.links
     ),
-    "unreadable": pytest.param(
-        unreadable, "[Errno 13] Permission denied: {path}", marks=needs.file_modes
+    "a file that the system makes up": pytest.param(
+        lambda path: path.symlink_to("/proc/version"),
+        ["FILES: {path} has content, but no size. Upload a copy of it."],
+        marks=needs.needs("/proc", Path("/proc/version").exists()),
     ),
 }
 
 
-@pytest.mark.parametrize(("make", "message"), FILES.values(), ids=FILES.keys())
-def test_file_is_refused(workdir: Workdir, make: Any, message: str) -> None:
+@pytest.mark.parametrize(("make", "lines"), FILES.values(), ids=FILES.keys())
+def test_file_is_refused(workdir: Workdir, make: Callable[[Path], Any], lines: list[str]) -> None:
     workdir.set(FILES=["thing"])
-    workdir.sign_in()
     path = workdir.path / "thing"
     make(path)
-    message = message.format(path=repr(str(path)))
-    outcome = workdir.run(as_root=False)
-    assert outcome.err.splitlines() == [f"FILES: {message}.", "Nothing was sent."]
-    assert (outcome.status, workdir.google.log) == (2, [])
+    assert_refused(check(workdir), *(line.format(path=path) for line in lines))
+
+
+@needs.file_modes
+def test_files_that_nobody_may_read_are_refused(workdir: Workdir) -> None:
+    workdir.set(FILES=["thing"])
+    unreadable(workdir.path / "thing")
+    unreadable(workdir.path / "credentials.json")
+    assert_refused(
+        workdir.run(as_root=False),
+        f"FILES: {workdir.path / 'thing'} can't be read. (Permission denied)",
+        f"credentials.json {workdir.path / 'credentials.json'} can't be read. (Permission denied)",
+        *PATH_RULES,
+    )
 
 
 def test_two_files_with_one_name_are_refused(workdir: Workdir) -> None:
     workdir.contents({"one/a.txt": b"1", "two/a.txt": b"2"})
-    outcome = workdir.run()
-    one, two = workdir.path / "one/a.txt", workdir.path / "two/a.txt"
-    assert outcome.err.splitlines()[0] == f"FILES: '{one}' and '{two}' have the same name."
-    assert (outcome.status, workdir.google.log) == (2, [])
-
-
-def test_all_problems_are_reported_together(workdir: Workdir) -> None:
-    workdir.set(FILES=["gone", "gone too"])
-    (workdir.path / "credentials.json").unlink()
-    outcome = workdir.run()
-    assert outcome.status == 2
-    for part in ("gone", "gone too", "credentials.json is missing"):
-        assert part in outcome.err
+    one, two = workdir.path / "one" / "a.txt", workdir.path / "two" / "a.txt"
+    assert_refused(check(workdir), f"FILES: {one} and {two} have the same name. Rename one.")
 
 
 def test_paths_are_relative_to_the_script_or_absolute(workdir: Workdir, tmp_path: Path) -> None:
@@ -132,14 +216,103 @@ def test_paths_are_relative_to_the_script_or_absolute(workdir: Workdir, tmp_path
     assert names == {"relative.txt": b"relative", "elsewhere.txt": b"absolute"}
 
 
-@pytest.mark.parametrize("arguments", [["--dry"], ["--dryrun"], ["--verbose"], ["a.txt"], ["-n"]])
-def test_unknown_argument_starts_nothing(workdir: Workdir, arguments: list[str]) -> None:
+# ---- credentials.json ----------------------------------------------------------------------------
+
+
+def edited(**values: Any) -> Callable[[dict[str, Any]], str]:
+    """An OAuth client's JSON with these values; None takes a key away."""
+
+    def edit(client: dict[str, Any]) -> str:
+        entries = client["installed"] | values
+        kept = {key: value for key, value in entries.items() if value is not None}
+        return json.dumps({"installed": kept})
+
+    return edit
+
+
+EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
+CUT = "is empty or cut short."
+NOT_THE_CONSOLES = "is not what Google's console gives."
+STILL_THE_EXAMPLE = "is still the example."
+CREDENTIALS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
+    "empty": (lambda client: "", CUT),
+    "no JSON": (lambda client: "client_id=1", CUT),
+    "cut short": (lambda client: json.dumps(client)[:-20], CUT),
+    "a list": (lambda client: "[]", CUT),
+    "a web client": (
+        lambda client: json.dumps({"web": client["installed"]}),
+        'is for a client of type "Web application".',
+    ),
+    "an API key": (lambda client: '{"key": "AIza"}', NOT_THE_CONSOLES),
+    "not an object within": (lambda client: '{"installed": 5}', NOT_THE_CONSOLES),
+    "without the secret": (edited(client_secret=None), NOT_THE_CONSOLES),
+    "without the ID": (edited(client_id=None), NOT_THE_CONSOLES),
+    "secret is a number": (edited(client_secret=5), NOT_THE_CONSOLES),
+    "the example as it is shipped": (lambda client: EXAMPLE, STILL_THE_EXAMPLE),
+    "the example, half filled": (
+        edited(client_id="YOUR_CLIENT_ID.apps.googleusercontent.com"),
+        STILL_THE_EXAMPLE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "wrong"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
+def test_credentials_are_refused(
+    workdir: Workdir, make: Callable[[dict[str, Any]], str], wrong: str
+) -> None:
     workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    outcome = workdir.run(*arguments)
+    text = make(workdir.google.credentials())
+    workdir.write("credentials.json", text.encode())
+    assert_refused(check(workdir), f"credentials.json {wrong} {GET_CLIENT[0]}", *GET_CLIENT[1:])
+
+
+def test_binary_credentials_are_refused(workdir: Workdir) -> None:
+    workdir.files(a_txt=b"a")
+    workdir.write("credentials.json", b"\xff\xfe{\x00")
+    assert_refused(check(workdir), f"credentials.json {CUT} {GET_CLIENT[0]}", *GET_CLIENT[1:])
+
+
+@pytest.mark.parametrize("ending", [".json", ".txt"])
+def test_name_that_hides_its_ending_is_told(workdir: Workdir, ending: str) -> None:
+    """Explorer hides what a name ends in, and so its user doubles it."""
+    workdir.files(a_txt=b"a")
+    path = workdir.path / "credentials.json"
+    path.rename(f"{path}{ending}")
+    name = f"credentials.json{ending}"
+    assert_refused(check(workdir), f"credentials.json is missing. Rename {name} to it.")
+
+
+def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
+    workdir.files(a_txt=b"a")
+    path = workdir.path / "credentials.json"
+    path.unlink()
+    path.mkdir()
+    outcome = check(workdir)
     assert outcome.status == 2
-    assert f"unrecognized arguments: {arguments[0]}" in outcome.err
-    assert (outcome.out, workdir.google.log) == ("", [])
+    assert outcome.err.startswith(f"credentials.json {path} can't be read. (")
+
+
+# ---- The environment and the command line --------------------------------------------------------
+
+
+def test_proxy_that_is_no_address(workdir: Workdir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own words for it hold a part of the password."""
+    workdir.files(a_txt=b"a")
+    monkeypatch.setenv("https_proxy", "http://me:se/cret@proxy.example.com:8080")
+    assert_refused(
+        check(workdir),
+        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.",
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--dry"], ["--verbose"], ["a.txt"]])
+def test_unknown_argument_starts_nothing(workdir: Workdir, arguments: list[str]) -> None:
+    script, err = load(workdir), io.StringIO()
+    script.prepare = script.run = lambda *_: None
+    with redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        script.main(arguments)
+    assert ended.value.code == 2
+    assert f"unrecognized arguments: {arguments[0]}" in err.getvalue()
 
 
 def test_help_needs_nothing(workdir: Workdir) -> None:
@@ -149,20 +322,12 @@ def test_help_needs_nothing(workdir: Workdir) -> None:
     assert "--dry-run" in outcome.out
 
 
-@needs.file_modes
-def test_unreadable_credentials_are_no_reason_to_make_new_ones(workdir: Workdir) -> None:
-    (workdir.path / "credentials.json").chmod(0)
-    outcome = workdir.run(as_root=False)
-    assert outcome.status == 2
-    assert "credentials.json can't be read: [Errno 13] Permission denied" in outcome.err
-
-
 def test_wrong_ca_file_is_named(workdir: Workdir) -> None:
     workdir.environment["HTTPLIB2_CA_CERTS"] = "/nonexistent"
     outcome = workdir.run()
     assert (outcome.status, outcome.out) == (2, "")
-    assert outcome.err.startswith("HTTPLIB2_CA_CERTS: ")
-    assert "Traceback" not in outcome.err
+    (line,) = outcome.err.splitlines()
+    assert "HTTPLIB2_CA_CERTS" in line
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
@@ -175,5 +340,5 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert outcome.returncode == 2
-    assert outcome.stderr.endswith("Run: pip install -r requirements.txt\n")
-    assert "Traceback" not in outcome.stderr
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("Run: pip install -r requirements.txt (No module named ")
