@@ -85,7 +85,7 @@ def start(home: Path, *command: str, **more: str) -> "subprocess.Popen[str]":
 def try_it(home: Path, **more: str) -> tuple[int, str, str]:
     """(exit status, stdout, stderr)"""
     with start(home, "-m", "tests.try_it", **more) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=110)
     return process.returncode, out, err
 
 
@@ -119,7 +119,7 @@ def test_without_a_browser_two_forwarded_ports_are_enough(tmp_path: Path) -> Non
             page.read()
             reached.append(urlsplit(page.url).netloc)
     assert reached == [f"127.0.0.1:{port}" for port in forwarded]
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=110)
     assert process.returncode == 0, err
     assert "My Drive\n    Quickstart uploads\n" in out
 
@@ -146,15 +146,15 @@ def test_refusal_ends_it(tmp_path: Path) -> None:
 def test_started_as_a_file(tmp_path: Path) -> None:
     path = REPOSITORY / "tests" / "try_it.py"
     with start(tmp_path, str(path), BROWSER=person(tmp_path, "deny")) as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=110)
     assert (process.returncode, constant(out)) == (1, INTRODUCTION)
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
     with start(tmp_path, "-S", "-m", "tests.try_it") as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=110)
     assert (process.returncode, out) == (1, "")
-    assert err.endswith(". Run: pip install -r tests/try_it.txt\n")
+    assert err.startswith("Run: pip install -r tests/try_it.txt (No module named ")
     assert "Traceback" not in err
 
 

@@ -20,7 +20,7 @@ try:
     from fake_google import FakeGoogle
     from workdir import REPOSITORY, edit_settings, free_port
 except ImportError as missing:
-    raise SystemExit(f"{missing}. Run: pip install -r tests/try_it.txt") from None
+    raise SystemExit(f"Run: pip install -r tests/try_it.txt ({missing})") from None
 
 FILES = {
     "figures.csv": b"month,visitors\nJanuary,12\nFebruary,15\n",
