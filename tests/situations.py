@@ -1,9 +1,11 @@
-"""What the tests of faults, kills and races share: a run that makes every kind of call."""
+"""What the tests of faults, kills, races and people share."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from fake_google import FakeGoogle
+from fake_google.messages import Call
 from workdir import Workdir
 
 NAME = "Quickstart uploads"
@@ -28,7 +30,7 @@ def prepare(workdir: Workdir, seed: int = 1) -> dict[str, bytes]:
 
 
 def add_old_folder(google: FakeGoogle) -> Any:
-    folder = google.drive.add_folder(NAME)
+    folder = google.drive.add_folder(NAME, mark=MARK)
     for name, content in OLD.items():
         google.drive.add_file(name, content, parent=folder.id)
     return folder
@@ -55,3 +57,40 @@ def assert_complete(google: FakeGoogle, *versions: dict[str, bytes]) -> None:
     assert complete, "no folder is there under the name"
     for content in complete:
         assert content in (OLD, *versions), "a folder under the name is not complete"
+
+
+class Guard:
+    """Looks at every call whether the script's folders under the name are complete.
+
+    Once such a folder is there, there has to be one. A person who removes it sets `is_there`.
+    """
+
+    def __init__(self, google: FakeGoogle, *versions: dict[str, bytes]) -> None:
+        self.drive = google.drive
+        self.versions = versions
+        self.is_there = False
+        google.watch(self.look)
+
+    def look(self, moment: str, call: Call) -> None:
+        with self.drive.lock:
+            found = [(folder, self.held(folder.id)) for folder in self.drive.folders(NAME)]
+        complete = [folder for folder, content in found if content in self.versions]
+        for folder, _ in found:
+            is_marked = "appProperties" in folder.extra
+            assert folder in complete or not is_marked, f"not complete {moment} {call}"
+        assert complete or not self.is_there, f"no folder under the name {moment} {call}"
+        self.is_there = bool(complete)
+
+    def held(self, folder_id: str) -> dict[str, bytes | None]:
+        return {child.name: child.content for child in self.drive.children(folder_id)}
+
+
+def once(google: FakeGoogle, moment: str, operation: str, action: Callable[[], Any]) -> None:
+    """Do something at the first such moment of a run."""
+    todo = [action]
+
+    def watcher(when: str, call: Call) -> None:
+        if (when, call.operation) == (moment, operation) and todo:
+            todo.pop()()
+
+    google.watch(watcher)
