@@ -26,7 +26,8 @@ from .client import (
     wait_for,
     wish,
 )
-from .faults import FAULTS, OPERATIONS, STATUS, allowed
+from .faults import FAULTS, OPERATIONS, STATUS, Ending, allowed
+from .server import part
 
 
 def test_closed_vocabulary(google: FakeGoogle) -> None:
@@ -173,6 +174,18 @@ def test_head_cut(google: FakeGoogle, client: Client, fault: str, complete: bool
     else:
         assert type(caught(client.create)) is http.client.IncompleteRead
     assert len(google.drive.children()) == 1
+
+
+def test_what_is_sent_of_a_cut_answer() -> None:
+    """The blank line after the headers is what the end comes before."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: x\r\nContent-Length: 4\r\n\r\nbody"
+    for ending, sent in {
+        Ending.ANSWER: answer,
+        Ending.HALF: answer[:-2],
+        Ending.HEAD: answer[:-6],
+        Ending.SHORT_HEAD: b"HTTP/1.1 200 OK\r\nContent-Type: x\r\n",
+    }.items():
+        assert part(answer, ending) == sent, ending
 
 
 def test_slow(google: FakeGoogle, client: Client) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from . import FakeGoogle
 from .client import KIB, Client
+from .clock import parse
 from .state import Drive
 
 
@@ -31,6 +33,13 @@ def test_creation_times_rise(google: FakeGoogle) -> None:
     times = [google.drive.add_folder("x").created for _ in range(50)]
     assert sorted(set(times)) == times
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text) for text in times)
+
+
+def test_time_that_passes_at_once(google: FakeGoogle) -> None:
+    before = google.drive.add_folder("x").created
+    google.drive.pass_time(3600)
+    later = parse(google.drive.add_folder("y").created) - parse(before)
+    assert timedelta(hours=1) <= later < timedelta(hours=1, minutes=1)
 
 
 def test_skewed_folders(google: FakeGoogle, client: Client) -> None:
