@@ -11,25 +11,25 @@ from __future__ import annotations
 
 # ---- Settings: edit from here ... ----------------------------------------------------------------
 # The folder in Drive that each run replaces. A new name makes a new folder, and the old one stays.
-# With drive.file, a folder of this name made by hand is not seen: a second one appears beside it.
+# The scope drive.file does not see one that you made by hand: a second one appears beside it.
 FOLDER_NAME = "Quickstart uploads"
 # The files to upload: absolute paths, or paths from the folder of this script. Two entries, the
 # second one on Windows: ["notes/todo.txt", r"C:\Users\me\photo.jpg"]
 FILES = ["README.md", "requirements.txt"]
-# Where the folder is: "root" is My Drive. Or the ID of a folder or shared drive, or its address in
-# the browser: if it was made by hand, SCOPES must be wider.
+# "root" puts the folder into My Drive. Or give the ID, or the address from the browser, of a folder
+# or shared drive. If you made that by hand, SCOPES must be wider.
 PARENT_FOLDER_ID = "root"
 # False: the old folder goes to the trash, which keeps it for 30 days and counts it as storage.
 # True: it is deleted for good.
 DELETE_PERMANENTLY = False
-# How many files are uploaded at the same time, from 1 up. Each takes up to 16 MB of memory.
+# How many files are uploaded at the same time, 1 or more. Each takes up to 16 MB of memory.
 PARALLEL_UPLOADS = 4
 # What the script may do: drive.file reaches only what it made itself, drive in its place reaches
 # everything in Drive. After a change, the next run asks you to sign in again.
 SCOPES = ["https://www.googleapis.com/auth/drive.file"]
 # With a service account: the Workspace user for whom it acts, such as "me@example.com".
 DELEGATED_USER = None
-# The port of the sign-in page on this machine, up to 65535. 0 takes a free one.
+# The port on this machine to which Google's page leads back, up to 65535. 0 takes a free one.
 SIGN_IN_PORT = 0
 # ---- ... to here. That is all to edit. -----------------------------------------------------------
 
@@ -47,7 +47,6 @@ import mimetypes
 import queue
 import random
 import re
-import secrets
 import socketserver
 import sys
 import tempfile
@@ -64,18 +63,24 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 try:
+    from hashlib import file_digest
+
     import google_auth_httplib2
     import httplib2
     from google.auth.exceptions import TransportError
     from google.oauth2.credentials import Credentials
     from googleapiclient.discovery import build
     from googleapiclient.errors import BatchError, HttpError
-    from googleapiclient.http import build_http
-except (ImportError, RuntimeError) as error:  # RuntimeError: HTTPLIB2_CA_CERTS names no file
-    print(f"Run: pip install -r requirements.txt ({error})", file=sys.stderr)
+    from googleapiclient.http import MediaFileUpload, build_http
+except ImportError as error:
+    print("Python 3.11 or newer and some packages are needed.", file=sys.stderr)
+    print(f"Run: python -m pip install -r requirements.txt ({error})", file=sys.stderr)
+    raise SystemExit(2) from None
+except RuntimeError as error:
+    print(f"HTTPLIB2_CA_CERTS names a file that does not exist. ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 
 HERE = Path(__file__).resolve().parent
@@ -107,9 +112,11 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         preview(plan)
         return
     kept = f'"{FOLDER_NAME}" was not replaced.'
-    report.begin("Creating the folder", f"{kept} If a new one was created, the next run uses it.")
+    report.begin(
+        "Creating the folder", f"{kept} If the new folder was created, the next run uses it."
+    )
     drive.create_folder(plan)
-    resumable = f'{kept} The next run continues with "{WORKING_NAME}".'
+    resumable = f'{kept} The next run continues with "{WORKING_NAME}", if that is still there.'
     try:
         report.begin("Copying", resumable)
         copied = copy_files(drive, plan)
@@ -117,7 +124,7 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         upload_files(drive, plan, [file for file in files if file not in copied])
         report.begin("Sharing", resumable)
         lost = drive.copy_permissions(plan)
-        report.begin("Renaming", f'"{FOLDER_NAME}" is complete, the old or the new: {plan.link}')
+        report.begin("Renaming", f'"{FOLDER_NAME}" is the whole old or new folder: {plan.link}')
         new = drive.rename(plan)
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
@@ -126,11 +133,8 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
             report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
-    newest, strangers = drive.remove_older(plan, new)
-    summarize(plan, copied, lost, strangers, time.monotonic() - began)
-    if newest.id != new.id:
-        report.say("A run that was started later is in place already: its folder stays.")
-    report.say(LINK + newest.id, sys.stdout)
+    ending = drive.remove_older(plan, new)
+    summarize(plan, copied, lost, ending, time.monotonic() - began)
 
 
 class Plan:
@@ -154,7 +158,7 @@ class Plan:
 
 def preview(plan: Plan) -> None:
     for file in plan.bodies:
-        what = "copy (unchanged)" if file in plan.sources else "upload"
+        what = "copy within Drive (unchanged)" if file in plan.sources else "upload"
         report.say(f"{what}  {file.name}  {amount(file.size)}", sys.stdout)
     for name in plan.unlisted:
         report.say(f"leave out (no longer in FILES)  {name}", sys.stdout)
@@ -164,30 +168,34 @@ def preview(plan: Plan) -> None:
     if any(folder.is_shared or folder.is_starred for folder in plan.replaced):
         report.say("The link changes: the old folder is shared or starred.", sys.stdout)
     for folder in plan.strangers:
-        report.say(f"leave alone (not this script's, or not yours to remove)  {folder}", sys.stdout)
+        report.say(f"leave alone (not made by this script, or not removable)  {folder}", sys.stdout)
 
 
 def summarize(
-    plan: Plan, copied: list[LocalFile], lost: list[str], strangers: list[Folder], seconds: float
+    plan: Plan, copied: list[LocalFile], lost: list[str], ending: Ending, seconds: float
 ) -> None:
+    newest, removed, strangers = ending
     sent = [file.size for file in plan.bodies if file not in copied]
-    rate = f"{amount(sum(sent))} sent in {seconds:.1f} s"
-    lines = [f"{len(sent)} uploaded, {len(copied)} copied unchanged, {rate}"]
-    if plan.replaced:
+    counts = f"{len(sent)} uploaded, {len(copied)} unchanged and copied within Drive"
+    lines = [f'"{FOLDER_NAME}": {counts}, {amount(sum(sent))} sent in {seconds:.1f} s.']
+    if removed:
         fate = "was deleted for good" if DELETE_PERMANENTLY else "is in the trash for 30 days"
         lines += [f"The old folder {fate}. The new one has another link."]
     if lost:
-        lines += [f"Not carried over: {', '.join(lost)}."]
+        lines += [f"Not carried over from the old folder: {', '.join(lost)}."]
+    if newest.id != plan.folder_id:
+        lines += ["A later run has put its folder in place already: this run's was removed."]
     if strangers:
-        lines += [f"Not this script's, or not yours to remove: {', '.join(map(str, strangers))}."]
-    report.say("\n".join(lines), sys.stdout)
+        names = ", ".join(map(str, strangers))
+        lines += [f"Not made by this script, or not removable, so it stays: {names}."]
+    report.say("\n".join([*lines, newest.link]), sys.stdout)
 
 
 # ---- Checking the settings and the files ---------------------------------------------------------
 DRIVE_SCOPES = [f"https://www.googleapis.com/auth/{name}" for name in ("drive.file", "drive")]
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
-PATH_RULES = r"""In FILES, write / for \ or r"..." for "...": Python reads \n, \t and the like as one letter.
-Write no quotes within the quotes, no ~ and no *, and a comma between two paths."""
+PATH_RULES = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n, \t and others.
+FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths."""
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
 credentials.json. README.md shows each step."""
@@ -200,7 +208,7 @@ class LocalFile:
     """One of FILES, as it was when the run began. Raise Problem if it can't be uploaded."""
 
     def __init__(self, entry: str) -> None:
-        self.path = HERE / entry
+        self.entry, self.path = entry, HERE / entry
         self.name = self.path.name
         with named_in_errors(self.path):
             self.stat = self.path.stat()
@@ -208,20 +216,25 @@ class LocalFile:
             if not self.path.is_file():
                 raise Problem(f"{self.path} is a folder or a device. List files only.")
             with self.path.open("rb") as content:
-                if content.read(1) and not self.size:
-                    raise Problem(f"{self.path} has content, but no size. Upload a copy of it.")
+                content.seek(max(self.size - 1, 0))
+                last = content.read(1)
+            self.ends_in_return = last == b"\r"
+            if last and not self.size:
+                raise Problem(f"{self.path} has content, but no size. Upload a copy of it.")
 
     def metadata(self, file_id: str, folder_id: str) -> Json:
-        kind = TYPES.guess_type(f"file{self.path.suffix}")[0] or "application/octet-stream"
+        kind, compression = TYPES.guess_type(f"file{self.path.suffix}")
+        kind = kind if kind and not compression else "application/octet-stream"
         # Drive takes the years 1 to 9999.
-        milliseconds = min(max(self.stat.st_mtime_ns // 10**6, -62135596800000), 253402300799999)
+        milliseconds = round(self.stat.st_mtime_ns / 10**6)
+        milliseconds = min(max(milliseconds, -62135596800000), 253402300799999)
         modified = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
         body = {"id": file_id, "name": self.name, "parents": [folder_id], "mimeType": kind}
         return body | {"modifiedTime": modified.isoformat(timespec="milliseconds") + "Z"}
 
     def digest(self, algorithm: str) -> str:
         with named_in_errors(self.path), self.path.open("rb") as content:
-            return hashlib.file_digest(content, algorithm).hexdigest()
+            return file_digest(content, algorithm).hexdigest()
 
     def verify(self, item: Json, folder_id: str, expected: Json) -> None:
         """Raise Problem unless the item in Drive holds what the file holds, and held at first."""
@@ -244,6 +257,8 @@ def named_in_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         shown = re.sub(CONTROL, lambda letter: repr(letter[0])[1:-1], str(path))
+        if isinstance(error, FileNotFoundError):
+            raise Problem(f"There is no file at {shown}.") from error
         raise Problem(f"{shown} can't be read. ({quote(error)})") from error
 
 
@@ -256,7 +271,7 @@ def check() -> tuple[Json, list[LocalFile]]:
             file = LocalFile(entry)
             number = file.stat.st_dev, file.stat.st_ino or entry  # 0 on some disks of Windows
             if twin := files.get(number):
-                raise Problem(f"{file.path} is listed twice, also as {twin.path}.")
+                raise Problem(f'"{twin.entry}" and "{entry}" are one file. List it once.')
             if twin := files.get(file.name):
                 raise Problem(f"{twin.path} and {file.path} have the same name. Rename one.")
             files[number] = files[file.name] = file
@@ -267,10 +282,10 @@ def check() -> tuple[Json, list[LocalFile]]:
         client = read_client()
         httplib2.proxy_info_from_environment("https")
     except Problem as problem:
-        problems.append(f"credentials.json {problem}")
+        problems.append(str(problem))
     except ValueError:  # whose text may hold a part of the password
         problems.append("https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.")
-    if any("can't be read" in problem for problem in problems):
+    if any("There is no file" in problem for problem in problems):
         problems.append(PATH_RULES)
     if DELEGATED_USER and "installed" in client:
         problems.append("DELEGATED_USER works only with a service account. Set it to None.")
@@ -288,13 +303,13 @@ def check_settings() -> list[str]:
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
-        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': bool(PARENT_ID),
+        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': texts([PARENT_FOLDER_ID])
+        and bool(PARENT_ID),
         "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
-        "PARALLEL_UPLOADS must be a whole number from 1 up.": PARALLEL_UPLOADS in range(1, 10**6),
-        f"SCOPES must be a list of scopes in quotes, of {' and '.join(DRIVE_SCOPES)}.": texts(
-            SCOPES
-        )
-        and set(SCOPES) <= set(DRIVE_SCOPES),
+        "PARALLEL_UPLOADS must be a whole number, 1 or more.": PARALLEL_UPLOADS in range(1, 10**6),
+        f"SCOPES must be a list of these, in quotes: {', '.join(DRIVE_SCOPES)}.": (
+            texts(SCOPES) and set(SCOPES) <= set(DRIVE_SCOPES)
+        ),
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
         "SIGN_IN_PORT must be a whole number from 0 to 65535.": SIGN_IN_PORT in range(65536),
     }
@@ -302,29 +317,29 @@ def check_settings() -> list[str]:
 
 
 def read_client() -> Json:
-    """Return what credentials.json holds: an OAuth client, or a service account's key.
-
-    Raise Problem, whose text goes on after the name of the file.
-    """
+    """Return what credentials.json holds: an OAuth client, or a service account's key."""
     path = HERE / "credentials.json"
     if not path.exists():
         wrong = [other.name for other in HERE.glob("credentials.json.[jt]*")]
-        raise Problem(f"is missing. {f'Rename {wrong[0]} to it.' if wrong else GET_CLIENT}")
+        cure = f"Rename {wrong[0]} to credentials.json." if wrong else GET_CLIENT
+        raise Problem(f"credentials.json is missing. {cure}")
     with named_in_errors(path):
         client = parse_json(path.read_bytes())
     if not isinstance(client, dict):
-        raise Problem(f"is empty or cut short. {GET_CLIENT}")
+        raise Problem(f"credentials.json is empty, cut short or not JSON. {GET_CLIENT}")
     if client.get("type") == "service_account":
         service_account(client)
         return client
     installed = client.get("installed")
     texts = [installed.get(key) if isinstance(installed, dict) else None for key in CLIENT_KEYS]
     if "web" in client:
-        raise Problem(f'is for a client of type "Web application". {GET_CLIENT}')
+        raise Problem(f'credentials.json is for a client of type "Web application". {GET_CLIENT}')
     if not all(isinstance(text, str) for text in texts):
-        raise Problem(f"is not what Google's console gives. {GET_CLIENT}")
+        raise Problem(
+            f"credentials.json is not an OAuth client from Google's console. {GET_CLIENT}"
+        )
     if "YOUR_" in "".join(map(str, texts)):
-        raise Problem(f"is still the example. {GET_CLIENT}")
+        raise Problem(f"credentials.json is still the example. {GET_CLIENT}")
     return client
 
 
@@ -336,7 +351,9 @@ def service_account(key: Json) -> Any:
     try:
         return ServiceAccount.from_service_account_info(key, **options)
     except ValueError:
-        raise Problem("is a damaged key of a service account. Make a new key.") from None
+        raise Problem(
+            "credentials.json is a damaged key of a service account. Make a new key."
+        ) from None
 
 
 # ---- Signing in ----------------------------------------------------------------------------------
@@ -368,7 +385,7 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
     if error.status_code != 401 and not SIGN_IN_OVER & set(error_reasons(error)):
         raise error
     if "installed" not in client:
-        raise Problem(f"Google refused the service account's key. Make a new key. ({quote(error)})")
+        raise Problem(f"Google refused the service account's key. Make a new one. ({quote(error)})")
     report.say(explain(error))
     return ask_consent(client)
 
@@ -380,11 +397,11 @@ def read_token(installed: Json) -> Credentials | None:
     with suppress(OSError, ValueError):
         token = json.loads(TOKEN_FILE.read_bytes())
         keys = ("client_id", "refresh_token", "token", "expiry")
-        texts = [str(token.get(key) or "") if isinstance(token, dict) else "?" for key in keys]
+        texts = [token.get(key) or "" if isinstance(token, dict) else None for key in keys]
         # Other letters would break the head of a request.
-        is_sound = all(re.fullmatch("[!-~]*", text) for text in texts)
-        is_ours = texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
-        if is_sound and is_ours and token["refresh_token"]:
+        is_sound = all(isinstance(text, str) and re.fullmatch("[!-~]*", text) for text in texts)
+        is_ours = is_sound and texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
+        if is_ours and token["refresh_token"]:
             token["client_secret"] = installed["client_secret"]
             return Credentials.from_authorized_user_info(token, SCOPES)
     report.say(
@@ -406,7 +423,9 @@ def save_token(credentials: Credentials) -> None:
         finally:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
-        report.say(f"token.json can't be written: the next run asks again. ({error.strerror})")
+        report.say(
+            f"token.json can't be written, so the next run asks you again. ({error.strerror})"
+        )
 
 
 def ask_consent(client: Json) -> Credentials:
@@ -422,10 +441,10 @@ def ask_consent(client: Json) -> Credentials:
     try:
         retry(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
     except Warning:  # which oauthlib raises
-        raise Problem("Not all SCOPES were allowed. Run again, and allow all of them.") from None
+        raise Problem("You did not allow all SCOPES. Run again, and tick every box.") from None
     save_token(flow.credentials)
     report.say(
-        "Signed in. token.json keeps this for the next runs, for 6 months after each of them."
+        "Signed in. token.json keeps you signed in, if you run this at least every 6 months."
     )
     return flow.credentials
 
@@ -456,10 +475,9 @@ def receive_answer(flow: Any) -> dict[str, str]:
         query = dict(parse_qsl(request["QUERY_STRING"]))
         is_answer = query.get("state") == state and bool(query.keys() & {"code", "error"})
         title = "Signed in" if "code" in query else "Not signed in"
+        title = title if is_answer else "Not Google's answer"
         start("200 OK", [("Content-Type", "text/html; charset=utf-8")])
-        yield PAGE.format(
-            title if is_answer else "Still waiting", "Go back to the terminal."
-        ).encode()
+        yield PAGE.format(title, "Go back to the terminal.").encode()
         if is_answer:
             answers.put(query)
 
@@ -469,15 +487,17 @@ def receive_answer(flow: Any) -> dict[str, str]:
     try:
         server = SignInServer(("127.0.0.1", SIGN_IN_PORT), handler)
     except OSError as error:
-        raise Problem(f"SIGN_IN_PORT can't be used. Set it to 0. ({error.strerror})") from error
+        raise Problem(
+            f"The port in SIGN_IN_PORT can't be used. Set SIGN_IN_PORT to 0. ({error.strerror})"
+        ) from error
     server.set_app(page)
     port = server.server_port
     flow.redirect_uri = f"http://127.0.0.1:{port}/"
     # Without prompt=consent, Google gives no refresh token the second time.
     address, state = flow.authorization_url(prompt="consent")
     report.say(
-        f"To sign in to Google, open this link, unless a browser opens it by itself:\n{address}\n"
-        "No browser on this machine? Run this on one that has one, and open the link there:\n"
+        f"To sign in to Google, open this link, unless a browser opens by itself:\n{address}\n"
+        "No browser here? Run this on a machine that has one, and open the link there:\n"
         f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE\n"
         f"Waiting up to {SIGN_IN_TIMEOUT / 60:g} minutes for you to sign in."
     )
@@ -523,6 +543,8 @@ class Transport(threading.local):
         self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
     ) -> tuple[httplib2.Response, bytes]:
         """Like httplib2.Http.request(), but raise what check_response() raises."""
+        if isinstance(body, bytes) and len(body) > PIECE_SIZE:
+            body = Body(body)
         options = {"connection_type": Connection}
         try:
             response, content = self.http.request(uri, method, body, headers, **options)
@@ -565,7 +587,7 @@ def retry(attempt: Callable[[], Any], patience: float = PATIENCE) -> Any:
             seconds = max(asked, random.uniform(longest / 2, longest))
             if seconds > left:
                 why = f"It lasted longer than {patience:.0f} s: run again later."
-                if asked > left:
+                if asked > max(left, 0):
                     why = f"Run again after {timedelta(seconds=round(asked))}, as Google asks."
                 raise GaveUp(f"{explain(error)} {why}") from error
             again = f"Trying again in {seconds:.1f} s; giving up in {left:.0f} s."
@@ -593,19 +615,21 @@ def call(request: Any, tolerated: int = 0) -> Any:
 
 
 def in_parallel(
-    title: str, work: Callable[[LocalFile, Progress], Any], files: list[LocalFile]
+    title: str, work: Callable[[LocalFile, dict[LocalFile, int]], Any], files: list[LocalFile]
 ) -> Iterator[tuple[LocalFile, Any]]:
     """Yield each file and what work() returned for it, once that is done; show the progress."""
-    progress = Progress(title, files)
+    began = time.monotonic()
+    done = dict.fromkeys(files, 0)  # bytes
     pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
     try:
-        waiting = {pool.submit(work, file, progress): file for file in files}
+        waiting = {pool.submit(work, file, done): file for file in files}
         while waiting:
             for future in wait(waiting, 0.1, FIRST_COMPLETED).done:
                 file, result = waiting.pop(future), future.result()
-                progress.update(file, file.size)
+                done[file] = file.size
                 yield file, result
-            report.show(str(progress))
+            # The clock may not have moved yet: that of Windows ticks 64 times a second.
+            report.progress(title, done, max(time.monotonic() - began, 0.1))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -622,7 +646,7 @@ class Folder:
     """A folder in Drive, as it was when it was listed."""
 
     def __init__(self, item: Json) -> None:
-        self.id, self.name, self.is_trashed = item["id"], item["name"], item["trashed"]
+        self.id, self.name, self.link = item["id"], item["name"], LINK + item["id"]
         self.is_shared, self.is_starred = item.get("shared"), item.get("starred")
         rights = [item["capabilities"].get(right, True) for right in ("canTrash", "canDelete")]
         self.is_removable = all(rights) if DELETE_PERMANENTLY else rights[0]
@@ -632,7 +656,11 @@ class Folder:
         self.age = self.generation, datetime.fromisoformat(item["createdTime"]), self.id
 
     def __str__(self) -> str:
-        return f'"{self.name}" {LINK}{self.id}'
+        return f'"{self.name}" {self.link}'
+
+
+# The newest complete folder; those that it replaces and that are removed; those that stay.
+Ending = tuple[Folder, list[Folder], list[Folder]]
 
 
 class Drive:
@@ -654,7 +682,7 @@ class Drive:
         parent = self.get(PARENT_ID, "mimeType,trashed,driveId")
         if not parent:
             raise Problem(
-                "PARENT_FOLDER_ID is not in Drive, or SCOPES can't see it. See README.md."
+                "PARENT_FOLDER_ID is not in Drive, or out of reach. See SCOPES in README.md."
             )
         if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
             raise Problem("PARENT_FOLDER_ID is a file, or in the trash. Choose another folder.")
@@ -700,13 +728,17 @@ class Drive:
             ids += new
         return ids
 
+    def create(self, body: Json, fields: str, content: Any = None) -> Any:
+        """Return a request, still to be sent."""
+        options = {"fields": fields, "supportsAllDrives": True}
+        return self.files.create(body=body, media_body=content, **options)
+
     def create_folder(self, plan: Plan) -> None:
         body = {"id": plan.folder_id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
         more = {"parents": [PARENT_ID], "appProperties": {MARK: str(plan.generation)}}
-        request = self.files.create(body=body | more, fields="id", supportsAllDrives=True)
-        call(request, tolerated=409)  # an earlier try has created it
+        call(self.create(body | more, "id"), tolerated=409)  # an earlier try has created it
 
-    def copy(self, sources: list[str], bodies: list[Json]) -> list[tuple[Json, HttpError | None]]:
+    def copy(self, pairs: list[tuple[str, Json]]) -> list[tuple[Json, HttpError | None]]:
         """Make copies in one request, which is sent once. Return a file or an error for each.
 
         Raise GaveUp if the answer makes no sense: googleapiclient raises all kinds of errors then.
@@ -714,7 +746,7 @@ class Drive:
         results: list[tuple[Json, HttpError | None]] = []
         options = {"fields": FILE_FIELDS, "supportsAllDrives": True}
         batch = self.service.new_batch_http_request(lambda _, *result: results.append(result))
-        for source, body in zip(sources, bodies, strict=True):
+        for source, body in pairs:
             batch.add(self.files.copy(fileId=source, body=body, **options))
         try:
             batch.execute()
@@ -726,18 +758,19 @@ class Drive:
         """Give the new folder its final name: the one moment at which it replaces the old one."""
         options: Json = {"fields": FOLDER_FIELDS, "supportsAllDrives": True}
         request = self.files.update(fileId=plan.folder_id, body={"name": FOLDER_NAME}, **options)
-        folder = Folder(call(request))
-        if folder.is_trashed:
-            raise Problem("The new folder was removed, by somebody or by a run that started later.")
-        return folder
+        item = call(request, tolerated=404)
+        if not item or item["trashed"]:
+            report.begin(report.step, f'"{FOLDER_NAME}" was not replaced by this run.')
+            raise Problem("The new folder was removed, by somebody or by a later run. Run again.")
+        return Folder(item)
 
     def remove(self, folder_id: str, permanently: bool) -> None:
         options: Json = {"fileId": folder_id, "supportsAllDrives": True}
         trash = self.files.update(body={"trashed": True}, fields="id", **options)
         call(self.files.delete(**options) if permanently else trash, tolerated=404)
 
-    def remove_older(self, plan: Plan, new: Folder) -> tuple[Folder, list[Folder]]:
-        """Remove what the new folder replaces. Return the newest complete folder, and what stays.
+    def remove_older(self, plan: Plan, new: Folder) -> Ending:
+        """Remove what the new folder replaces.
 
         What somebody renamed or moved during the run stays, and so does what somebody made.
         """
@@ -745,15 +778,16 @@ class Drive:
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
         newest = max(complete, key=lambda folder: folder.age)
         replaced = {folder.id for folder in plan.replaced}
-        strangers = []
+        removed, strangers = [], []
         for folder in there:
             is_old = folder.id in replaced and folder.name == FOLDER_NAME
             is_older = folder.generation and folder.age < newest.age
             if (is_old or is_older) and folder.is_removable:
                 self.remove(folder.id, DELETE_PERMANENTLY)
+                removed += [folder] if is_old else []
             elif is_old or is_older or not folder.generation:
                 strangers.append(folder)
-        return newest, strangers
+        return newest, removed, strangers
 
     def copy_permissions(self, plan: Plan) -> list[str]:
         """Give the new folder the sharing of the old one, without mails. Return what is lost."""
@@ -795,13 +829,11 @@ def find_sources(files: list[LocalFile], held: list[Json]) -> dict[LocalFile, Js
 
 def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
     """Have Drive copy what it holds. Return what it did copy: the rest is uploaded."""
-    waiting: list[LocalFile] = list(plan.sources)
-    copied: list[LocalFile] = []
+    waiting, copied = list(plan.sources), []
 
     def attempt() -> None:
         while batch := waiting[:BATCH_SIZE]:
-            sources = [plan.sources[file]["id"] for file in batch]
-            results = drive.copy(sources, [plan.bodies[file] for file in batch])
+            results = drive.copy([(plan.sources[file]["id"], plan.bodies[file]) for file in batch])
             faults = []
             for file, (item, error) in zip(batch, results, strict=True):
                 if error and is_transient(error):
@@ -815,7 +847,7 @@ def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
                 if not error:
                     file.verify(item, plan.folder_id, plan.sources[file])
                     copied.append(file)
-                    report.say(f"copied (unchanged)  {file.name}", sys.stdout)
+                    report.say(f"copied within Drive (unchanged)  {file.name}", sys.stdout)
             if faults:
                 raise faults[0]
 
@@ -829,151 +861,87 @@ def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
     return copied
 
 
-# ---- Uploading -----------------------------------------------------------------------------------
-# https://developers.google.com/workspace/drive/api/guides/manage-uploads
-UPLOAD_URI = "https://www.googleapis.com/upload/drive/v3/files"
+# ---- Uploading: https://developers.google.com/workspace/drive/api/guides/manage-uploads ----------
 MULTIPART_LIMIT = 5 * 1024 * 1024  # bytes; a larger file goes up in a session, chunk by chunk
 CHUNK_SIZE = 16 * 1024 * 1024  # bytes, a multiple of 256 KiB
 PIECE_SIZE = 64 * 1024  # bytes handed to the network at once
 SESSIONS_PER_FILE = 10  # sessions that Google may end before a file is given up
 
-# The types that Python knows, whatever the machine; and some that not every version knows alike.
-TYPES = mimetypes.MimeTypes()
-OFFICE = "application/vnd.openxmlformats-officedocument"
-for kind, extension in {
-    "text/javascript": ".js",
-    "text/markdown": ".md",
-    "text/yaml": ".yaml",
-    "image/webp": ".webp",
-    "image/heic": ".heic",
-    "application/rtf": ".rtf",
-    "application/vnd.rar": ".rar",
-    "application/x-7z-compressed": ".7z",
-    "application/gzip": ".gz",
-    "application/vnd.oasis.opendocument.text": ".odt",
-    f"{OFFICE}.wordprocessingml.document": ".docx",
-    f"{OFFICE}.spreadsheetml.sheet": ".xlsx",
-    f"{OFFICE}.presentationml.presentation": ".pptx",
-}.items():
-    TYPES.add_type(kind, extension)
 
-
-def upload_files(drive: Drive, plan: Plan, files: list[LocalFile]) -> list[LocalFile]:
+def upload_files(drive: Drive, plan: Plan, files: list[LocalFile]) -> None:
     for file, _ in in_parallel("Uploading", partial(upload_file, drive, plan), files):
         report.say(f"uploaded  {file.name}  {amount(file.size)}", sys.stdout)
-    return files
 
 
-def upload_file(drive: Drive, plan: Plan, file: LocalFile, progress: Progress) -> None:
+def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile, int]) -> None:
     """Upload a file and verify it. If Google ends the session, start over with the same ID."""
+    body = plan.bodies[file]
     for _ in range(SESSIONS_PER_FILE):
-        upload = Upload(drive.http, file, plan.bodies[file], progress)
+        with named_in_errors(file.path):
+            content = Content(file, done)
+            request = drive.create(body, FILE_FIELDS, content)
         try:
-            item, md5 = upload.send(), upload.md5.hexdigest()
+            while not (item := retry(partial(send_more, request))):
+                pass
+            md5 = content.md5.hexdigest()
         except HttpError as error:
-            if upload.session and error.status_code in (404, 410):
+            if request.resumable_uri and error.status_code in (404, 410):
                 continue
             if error.status_code != 409:
                 raise
             # An earlier try, whose answer was lost, has created the file.
-            item, md5 = drive.get(plan.bodies[file]["id"], FILE_FIELDS), file.digest("md5")
+            item, md5 = drive.get(body["id"], FILE_FIELDS), file.digest("md5")
         file.verify(item, plan.folder_id, {"md5Checksum": md5})
         return
     raise Problem(f"Google ended the upload of {file.name} {SESSIONS_PER_FILE} times. Run again.")
 
 
-class Upload:
-    """One try to upload a file: what has been read of it, and what Google holds."""
+def send_more(request: Any) -> Any:
+    """Send a file, or a chunk of it. Return the file if Google has made it.
 
-    def __init__(self, http: Any, file: LocalFile, metadata: Json, progress: Progress) -> None:
-        self.http = http
-        self.file = file
-        self.metadata = json.dumps(metadata).encode()
-        self.progress = progress
-        self.md5 = hashlib.md5(usedforsecurity=False)
-        self.hashed = 0  # bytes that the MD5 has taken in
-        self.session = ""  # the URI of the session, which is a secret
-        self.held = 0  # bytes that Google holds, by its last word
-        self.is_unsure = False  # whether a chunk failed since, of which Google may hold some
+    One attempt for retry(): after a fault, next_chunk() asks first how much Google has.
+    """
+    if not request.resumable:
+        return request.execute()
+    before = request.resumable_progress
+    # Google may have all of a file for a while before it has made it.
+    request._in_error_state |= before == request.resumable.size()
+    _, item = request.next_chunk()
+    if not item and request.resumable_progress <= before:
+        request._in_error_state = True
+        raise BrokenAnswer("Google has not kept what was sent")
+    return item
 
-    def send(self) -> Json:
-        """Return the file that Drive made of it."""
-        if self.file.size <= MULTIPART_LIMIT:
-            return self.send_multipart()
-        self.session = retry(self.start_session)
-        while not (item := retry(self.send_more)):
-            pass
-        return item
 
-    def send_multipart(self) -> Json:
-        """Send metadata and content in one request."""
-        mark = secrets.token_hex(16)
-        head = f"--{mark}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
-        middle = f"\r\n--{mark}\r\nContent-Type: application/octet-stream\r\n\r\n"
-        parts = [head.encode(), self.metadata, middle.encode(), self.read(0, self.file.size)]
-        body = b"".join([*parts, f"\r\n--{mark}--\r\n".encode()])
-        headers = {"Content-Type": f"multipart/related; boundary={mark}"}
-        return retry(lambda: self.request("POST", upload_uri("multipart"), body, headers)[1])
+class Content(MediaFileUpload):
+    """A file's bytes as googleapiclient reads them, with their MD5."""
 
-    def start_session(self) -> str:
-        headers = {
-            "Content-Type": "application/json; charset=UTF-8",
-            "X-Upload-Content-Type": "application/octet-stream",
-            "X-Upload-Content-Length": str(self.file.size),
-        }
-        response, _ = self.request("POST", upload_uri("resumable"), self.metadata, headers)
-        if "location" not in response:
-            raise BrokenAnswer("it names no session")
-        return str(response["location"])
+    def __init__(self, file: LocalFile, done: dict[LocalFile, int]) -> None:
+        # In one request, googleapiclient would swallow a \r at the end.
+        is_large = file.size > MULTIPART_LIMIT or file.ends_in_return
+        super().__init__(str(file.path), "application/octet-stream", CHUNK_SIZE, is_large)
+        self.file, self.done = file, done
+        self.md5, self.hashed = hashlib.md5(usedforsecurity=False), 0
 
-    def send_more(self) -> Json:
-        """Send until Google holds more than before, or return the file if it is complete.
+    def has_stream(self) -> bool:
+        return False  # a request that is repeated would send the rest of a stream, which is nothing
 
-        One attempt for retry(). After a chunk that failed, it asks first what Google holds.
-        """
-        before = self.held
-        while self.held <= before:
-            start, is_query = self.held, self.is_unsure
-            data = b"" if is_query else self.read(start, CHUNK_SIZE)
-            sent = "*" if is_query else f"{start}-{start + len(data) - 1}"
-            headers = {"Content-Range": f"bytes {sent}/{self.file.size}"}
-            self.is_unsure = True
-            response, item = self.request("PUT", self.session, data, headers)
-            if response.status != 308:
-                return item
-            held = re.fullmatch(r"bytes=0-(\d+)", response.get("range", ""))
-            self.held = int(held[1]) + 1 if held else 0
-            if self.held >= self.file.size or (self.held <= start and not is_query):
-                raise BrokenAnswer("Google has not taken in all that was sent")
-            self.is_unsure = False
-        return {}
+    def size(self) -> int:
+        return self.file.size
 
-    def request(self, method: str, uri: str, data: bytes, headers: Json) -> tuple[Any, Json]:
-        """Send data once. Return the head and the JSON of the answer."""
-        start = self.held
-        body = Body(data, lambda sent: self.progress.update(self.file, start + sent))
-        headers = headers | {"Content-Length": str(len(data))}
-        response, content = self.http.request(uri, method, body, headers)
-        if response.status not in (200, 201, 308):
-            raise HttpError(response, content)
-        return response, parse_json(content) or {}
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return a part of the file. The MD5 takes in what has not been read before."""
-        length = min(length, self.file.size - start)
-        with named_in_errors(self.file.path), self.file.path.open("rb") as content:
-            content.seek(start)
-            data = content.read(length)
+    def getbytes(self, begin: int, length: int) -> Any:
+        length = min(length, self.file.size - begin)
+        with named_in_errors(self.file.path):
+            data = super().getbytes(begin, length)
         if len(data) < length:
-            self.file.verify({}, "", {})
-        self.md5.update(memoryview(data)[max(self.hashed - start, 0) :])
-        self.hashed = max(self.hashed, start + length)
-        return data
-
-
-def upload_uri(kind: str) -> str:
-    query = {"uploadType": kind, "supportsAllDrives": "true", "fields": FILE_FIELDS}
-    return f"{UPLOAD_URI}?{urlencode(query)}"
+            self.file.verify({}, "", {})  # tells that the file has changed
+        if begin == self.file.size > 0:
+            raise BrokenAnswer("Google has not made the file yet")
+        self.md5.update(memoryview(data)[max(self.hashed - begin, 0) :])
+        self.hashed = max(self.hashed, begin + length)
+        if not self.resumable():
+            return data
+        return Body(data, lambda sent: self.done.update({self.file: begin + sent}))
 
 
 class Body:
@@ -983,23 +951,44 @@ class Body:
     through in that time. https://docs.python.org/3/library/socket.html#socket.socket.sendall
     """
 
-    def __init__(self, data: bytes, on_sent: Callable[[int], None]) -> None:
-        self.data = memoryview(data)
-        self.on_sent = on_sent
+    def __init__(self, data: bytes, on_sent: Callable[[int], Any] = bool) -> None:
+        self.data, self.on_sent = memoryview(data), on_sent
+
+    def __len__(self) -> int:
+        return len(self.data)
 
     def __iter__(self) -> Iterator[memoryview]:
         for start in range(0, len(self.data), PIECE_SIZE):
             yield self.data[start : start + PIECE_SIZE]
-            self.on_sent(start + PIECE_SIZE)
+            self.on_sent(min(start + PIECE_SIZE, len(self.data)))
+
+
+# Python's own types, without the system's, which differ from machine to machine. These are missing
+# in some versions of Python, or not the same in all.
+TYPES = mimetypes.MimeTypes()
+MORE_TYPES = """
+    text/javascript .js .mjs text/markdown .md text/calendar .ics application/yaml .yaml .yml
+    application/rtf .rtf application/vnd.rar .rar application/x-7z-compressed .7z
+    application/vnd.openxmlformats-officedocument.wordprocessingml.document .docx
+    application/vnd.openxmlformats-officedocument.spreadsheetml.sheet .xlsx
+    application/vnd.openxmlformats-officedocument.presentationml.presentation .pptx
+    application/vnd.oasis.opendocument.text .odt
+    application/vnd.oasis.opendocument.spreadsheet .ods
+    application/vnd.oasis.opendocument.presentation .odp application/epub+zip .epub
+    image/webp .webp image/heic .heic audio/x-wav .wav audio/mp4 .m4a audio/flac .flac audio/ogg .ogg
+    video/x-msvideo .avi video/x-matroska .mkv video/x-m4v .m4v video/x-ms-wmv .wmv
+"""
+kind = ""
+for word in MORE_TYPES.split():
+    if "/" in word:
+        kind = word
+    else:
+        TYPES.add_type(kind, word)
 
 
 # ---- Errors --------------------------------------------------------------------------------------
 class Problem(Exception):
-    """Ends the run. Its text is the whole message."""
-
-    def __init__(self, text: str, status: int = 1) -> None:
-        super().__init__(text)
-        self.status = status
+    """Ends the run. Its text is the whole message, a second argument the exit status."""
 
 
 class GaveUp(Problem):
@@ -1018,42 +1007,33 @@ TRANSIENT |= {"internal_failure", "server_error", "temporarily_unavailable"}
 SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
 EXPLANATIONS = {
     "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at the "
-    "address in Google's words, wait some minutes, and run again.",
-    "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
+    "address that follows, wait some minutes, and run again.",
+    "appNotAuthorizedToFile": "drive.file does not reach this. See SCOPES in README.md.",
     "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
     "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
-    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. "
-    "See SCOPES in README.md.",
-    "insufficientPermissions": "The sign-in does not cover SCOPES. Delete token.json, run again, "
-    "and allow all that Google asks for.",
-    "notFound": "It is not in Drive, or out of reach for this sign-in. See SCOPES in README.md.",
-    "storageQuotaExceeded": "Google Drive is full. Empty its trash, where old folders stay for "
-    "30 days, or set DELETE_PERMANENTLY. A service account has no storage: see README.md.",
-    "access_denied": "Access was refused on Google's page. Run again and click Continue. If that "
-    'page said "Access blocked", publish the app as README.md shows.',
+    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES.",
+    "insufficientPermissions": "The sign-in does not cover SCOPES. Delete token.json, run again.",
+    "notFound": "It is no longer in Drive, or out of reach. See SCOPES in README.md.",
+    "storageQuotaExceeded": "Google Drive is full. Empty its trash, or set DELETE_PERMANENTLY. "
+    "A service account has no storage: see README.md.",
+    "access_denied": "You canceled, or may not use the app yet: publish it as README.md shows.",
     "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask there.",
-    "deleted_client": "The OAuth client was deleted, as Google does after 6 months without use. "
-    "Restore it, or make a new one.",
+    "deleted_client": "The OAuth client was deleted, after 6 months without use. Make a new one.",
     "invalid_client": "Google does not know the OAuth client of credentials.json. Make a new one.",
-    "invalid_grant": "Your sign-in has expired or was revoked. Publish the app as README.md shows: "
-    'in "Testing", a sign-in lasts 7 days.',
+    "invalid_grant": "Your sign-in has expired or was revoked: sign in again. If this comes every "
+    "7 days, publish the app as README.md shows.",
     "org_internal": "The OAuth client is for one organization. Sign in with an account of that.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
-    "CERTIFICATE_VERIFY_FAILED": "A program or proxy in between reads what you send, or the clock "
-    "is wrong. See CERTIFICATE_VERIFY_FAILED in README.md.",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "HTTPLIB2_CA_CERTS or REQUESTS_CA_BUNDLE names a file without "
-    "certificates. Correct it.",
+    "CERTIFICATE_VERIFY_FAILED": "The answer may not be Google's. See this name in README.md.",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "HTTPLIB2_CA_CERTS or REQUESTS_CA_BUNDLE names no certificates.",
 }
-NOT_GOOGLE = (
-    "The answer did not come from Google, but from a proxy or a Wi-Fi that wants you to sign in. "
-    "Open any page in a browser to see."
-)
+NOT_GOOGLE = "This page is not Google's, but a proxy's or a Wi-Fi's. Open any web page to see it."
 
 
 def error_reasons(error: Exception) -> list[str]:
     """Return Google's reasons from the JSON of its answer, or OpenSSL's for a certificate."""
     if isinstance(error, OSError):
-        return re.findall(r"\b[A-Z_]*CERTIFICATE[A-Z_]*\b", str(error))
+        return re.findall(r"[A-Z_]*CERTIFICATE[A-Z_]*", str(error))
     answer = parse_json(error.content) if isinstance(error, HttpError) else None
     inner = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(inner, str):  # from the token server
@@ -1076,40 +1056,30 @@ def is_transient(error: Exception) -> bool:
     reasons = set(error_reasons(error))
     if reasons & (TRANSIENT | EXPLANATIONS.keys()):
         return bool(reasons & TRANSIENT)
-    if isinstance(error, HttpError):
-        return error.status_code in (408, 429) or error.status_code >= 500
+    if isinstance(error, HttpError):  # 200: an upload session without its URI
+        return error.status_code in (200, 408, 429) or error.status_code >= 500
     return isinstance(error, NETWORK_ERRORS)
 
 
 def explain(error: Exception) -> str:
     """Say what happened and what to do, with the words of Google or Python at the end."""
+    text = "The connection to Google failed."
+    if isinstance(error, HttpError):
+        is_page = error.content and not parse_json(error.content)
+        refused = NOT_GOOGLE if is_page else "Google refused this."
+        text = "Google can't answer at the moment." if is_transient(error) else refused
     known = [EXPLANATIONS[reason] for reason in error_reasons(error) if reason in EXPLANATIONS]
-    if not isinstance(error, HttpError):
-        text = "The connection to Google failed."
-    elif is_transient(error):
-        text = "Google can't answer at the moment."
-    else:
-        text = "Google refused this."
-        if error.content and not parse_json(error.content):
-            text = NOT_GOOGLE
-    return f"{known[0] if known else text} ({quote(error)})"
+    return f"{[*known, text][0]} ({quote(error)})"
 
 
 def quote(error: Exception) -> str:
     """Return the words of Google or Python: on one line, and not all of a long page."""
     text = str(getattr(error, "strerror", None) or error) or type(error).__name__
     if isinstance(error, HttpError):
-        reasons = ", ".join(dict.fromkeys(error_reasons(error)))
-        text = f"Google: {error.status_code} {reasons} {error.reason}"
+        words = [str(error.status_code), *dict.fromkeys(error_reasons(error)), error.reason]
+        text = f"Google: {' '.join(words)}"
     text = " ".join(text.split()).strip(" .")
     return text if len(text) < 400 else text[:400] + "..."
-
-
-def own_mistake(error: Exception) -> str:
-    """Describe an error for which neither Google, nor the network, nor the user is to blame."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == __file__]
-    what = f"{type(error).__name__}: {error}, line {lines[-1] if lines else '?'}"
-    return f"This is a mistake in quickstart.py itself. Please report it. ({what})"
 
 
 # ---- Output --------------------------------------------------------------------------------------
@@ -1124,55 +1094,35 @@ class Report:
     standing = "Nothing in Drive was changed."  # how a run that ends now leaves Drive
 
     def begin(self, step: str, standing: str) -> None:
-        """Note which step begins. After end(), none does any more: this waits for ever."""
+        """Note which step begins. Once main() has ended the run, this waits for ever."""
         with self.beginning:
             self.step, self.standing = step, standing
 
-    def end(self, text: str) -> None:
-        """Say why the run ends, and how it leaves Drive."""
-        self.beginning.acquire()  # for good, so that this stays true
-        self.say(f"{self.step}: {text}\n{self.standing}")
+    def say(self, text: str, stream: Any = None, end: str = "\n") -> None:
+        """Print on stderr, unless told otherwise. Output that nobody takes stops no run."""
+        text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
+        with self.printing:
+            with suppress(OSError, ValueError):  # blanks wipe out a progress line on any terminal
+                if columns := terminal_columns():
+                    print(f"\r{' ' * (columns - 1)}\r", end="", file=sys.stderr, flush=True)
+            with suppress(OSError, ValueError):
+                print(text, end=end, file=stream or sys.stderr, flush=True)
 
-    def show(self, line: str) -> None:
-        """Show a progress line, if stderr is a terminal, until something else is printed."""
+    def progress(self, title: str, done: dict[LocalFile, int], seconds: float) -> None:
+        """Show on a terminal how many bytes of each file are done, until something else is said."""
+        sent, total = sum(done.values()), sum(file.size for file in done) or 1
+        left = timedelta(seconds=round((total - sent) * seconds / sent)) if sent else "?"
+        names = ", ".join(file.name for file in done if 0 < done[file] < file.size)
+        figures = f"{100 * sent // total}%  {amount(sent)} of {amount(total)}"
+        line = f"{title}  {figures}  {amount(sent / seconds)}/s  {left} left  {names}"
         if columns := terminal_columns():
             # East Asian letters take up two columns.
             while sum(1 + (letter > "\u10ff") for letter in line) >= columns:
                 line = line[:-1]
             self.say(line, end="")
 
-    def say(self, text: str, stream: Any = None, end: str = "\n") -> None:
-        """Print on stderr, unless told otherwise. Output that nobody takes stops no run."""
-        text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
-        with self.printing:
-            if columns := terminal_columns():  # blanks wipe the progress line on any terminal
-                with suppress(OSError, ValueError):
-                    print("\r" + " " * (columns - 1), end="\r", file=sys.stderr, flush=True)
-            with suppress(OSError, ValueError):
-                print(text, end=end, file=stream or sys.stderr, flush=True)
-
 
 report = Report()
-
-
-class Progress:
-    """How far a step has come with its files."""
-
-    def __init__(self, title: str, files: list[LocalFile]) -> None:
-        self.title = title
-        self.done = dict.fromkeys(files, 0)  # bytes
-        self.started = time.monotonic()
-
-    def update(self, file: LocalFile, done: int) -> None:
-        self.done[file] = min(done, file.size)
-
-    def __str__(self) -> str:
-        seconds = max(time.monotonic() - self.started, 0.1)  # the clock may stand still meanwhile
-        done, total = sum(self.done.values()), sum(file.size for file in self.done) or 1
-        left = timedelta(seconds=round((total - done) * seconds / done)) if done else "?"
-        names = ", ".join(file.name for file, sent in self.done.items() if 0 < sent < file.size)
-        figures = f"{100 * done // total}%  {amount(done)} of {amount(total)}"
-        return f"{self.title}  {figures}  {amount(done / seconds)}/s  {left} left  {names}"
 
 
 def amount(size: float) -> str:
@@ -1184,7 +1134,7 @@ def amount(size: float) -> str:
 
 
 def terminal_columns() -> int:
-    """Return the width of the terminal on stderr, or 0. NUL on Windows is one without a width."""
+    """Return the width of the terminal on stderr; 0 if it has none, as NUL on Windows."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
     except (OSError, ValueError):
@@ -1228,18 +1178,22 @@ def main(arguments: list[str] | None = None) -> int:
         task.result()
         return 0
     except Problem as problem:
-        text, status = str(problem), problem.status
+        text, status, *_ = *problem.args, 1
     except SystemExit as signaled:
+        text = "Interrupted." if signaled.code == 130 else "Terminated."
         status = int(signaled.code or 0)
-        text = "Interrupted." if status == 130 else "Terminated."
     except (HttpError, *NETWORK_ERRORS) as error:
         text, status = explain(error), 1
     except Exception as error:
-        text, status = own_mistake(error), 1
+        frames = traceback.extract_tb(error.__traceback__)
+        line = [frame.lineno for frame in frames if frame.filename == __file__][-1]
+        what = f"{type(error).__name__}: {error}, line {line}"
+        text, status = f"This is a mistake in quickstart.py. Please report it. ({what})", 1
     if status == 2:
         report.say(f"{text}\nNothing was sent.")
     else:
-        report.end(text)
+        report.beginning.acquire()  # for good, so that the last line stays true
+        report.say(f"{report.step}: {text}\n{report.standing}")
     return status
 
 
