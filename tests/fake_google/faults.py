@@ -23,7 +23,6 @@ API_OPERATIONS = {
     "files.get",
     "files.create.metadata",
     "files.create.multipart",
-    "files.create.media",
     "files.create.resumable",
     "upload.status",
     "files.copy",
@@ -33,7 +32,6 @@ API_OPERATIONS = {
     "files.delete",
     "permissions.list",
     "permissions.create",
-    "permissions.delete",
     "about.get",
     "batch",
 }
@@ -94,7 +92,6 @@ SPECIAL = {
     "files.list": PAGING,
     "files.generateIds": {"no-ids"},
     "files.create.multipart": EARLY,
-    "files.create.media": EARLY,
     **dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK),
     "upload.status": SESSION,
     "permissions.list": PAGING,

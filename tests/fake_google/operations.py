@@ -439,21 +439,6 @@ def _send_mail(viewer: Viewer, request: Request, permission: Permission, file: F
         viewer.world.mails.append(Mail(file.id, permission.email or ""))
 
 
-@operation("permissions.delete")
-def delete_permission(viewer: Viewer, request: Request) -> Any:
-    file = viewer.find(request.captured["fileId"])
-    viewer.require(file, resources.may_share(viewer, file))
-    key = request.captured["permissionId"]
-    held = viewer.drive.permissions(file).get(key)
-    if held is None:
-        raise Refusal("404-notFound", f"Permission not found: {key}.", "permissionId")
-    if held.role == "owner" or held.inherited:
-        raise Refusal("403-forbidden", "This permission can't be removed here.")
-    viewer.drive.count_write()
-    del file.direct[key]
-    return Reply(204)
-
-
 # ---- About ------------------------------------------------------------------------
 
 

@@ -86,13 +86,6 @@ ROUTES = [
     Route(API, "POST", FILE + "/copy", "files.copy", operations.copy),
     Route(API, "GET", PERMISSIONS, "permissions.list", operations.list_permissions),
     Route(API, "POST", PERMISSIONS, "permissions.create", operations.create_permission),
-    Route(
-        API,
-        "DELETE",
-        PERMISSIONS + "/{permissionId}",
-        "permissions.delete",
-        operations.delete_permission,
-    ),
     Route(API, "GET", "/drive/v3/about", "about.get", operations.about),
     Route(API, "POST", "/batch/drive/v3", "batch", batch.run),
     Route(SIGN_IN | {""}, "GET", "/o/oauth2/auth", "oauth.consent", oauth.consent),
@@ -103,17 +96,11 @@ ROUTES = [
 ]
 # Uploads share their addresses; what is sent tells them apart. By method and uploadType:
 UPLOADS = {
-    ("POST", "media"): Route(
-        API, "POST", UPLOAD, "files.create.media", uploads.create_media, streams=True
-    ),
     ("POST", "multipart"): Route(
         API, "POST", UPLOAD, "files.create.multipart", uploads.create_multipart, streams=True
     ),
     ("POST", "resumable"): Route(
         API, "POST", UPLOAD, "files.create.resumable", uploads.start_session
-    ),
-    ("PATCH", "media"): Route(
-        API, "PATCH", UPLOAD + "/{fileId}", "files.update", uploads.update_content, streams=True
     ),
     ("PATCH", "multipart"): Route(
         API, "PATCH", UPLOAD + "/{fileId}", "files.update", uploads.update_content, streams=True

@@ -113,7 +113,7 @@ class File:
     can_delete: bool = True
     starred: bool = False
     drive_id: str | None = None
-    how: str = "metadata"  # or multipart, media, resumable, copy: the way it came to Drive
+    how: str = "metadata"  # or multipart, resumable, copy, "set up": the way it came to Drive
     extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
     direct: dict[str, Permission] = field(default_factory=dict)  # permissions, by their ids
 
@@ -245,7 +245,7 @@ class Drive:
         file = self._new(name, mime_type, parent, owner, app)
         file.created = created or file.created
         file.modified = modified or file.created
-        file.how = "media"
+        file.how = "set up"
         self.names[file.id] = [(-math.inf, name)]
         return self.put(file, Content.of(content))
 

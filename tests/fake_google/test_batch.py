@@ -52,7 +52,7 @@ def test_batch_limits(google: FakeGoogle, client: Client) -> None:
     assert batch(client, *[get] * 101).error == (400, "badRequest")
     headers = {"Content-Type": "application/json"}
     assert client.call("POST", "/batch/drive/v3", b"{}", headers).error == (400, "badRequest")
-    upload: tuple[str, str, Any] = ("POST", UPLOAD + "?uploadType=media&fields=id", {})
+    upload: tuple[str, str, Any] = ("POST", UPLOAD + "?uploadType=multipart&fields=id", {})
     found = answers_of_status(batch(client, upload, ("POST", "/batch/drive/v3", {})))
     assert found == [404, 404]
     google.unknown.clear()

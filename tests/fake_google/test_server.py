@@ -1,5 +1,6 @@
 """Sockets, the log, watchers."""
 
+import ctypes
 import http.client
 import socket
 import ssl
@@ -121,6 +122,7 @@ def test_request_of_a_client_that_left(google: FakeGoogle, client: Client) -> No
     wait_for(lambda: google.drive.children())
 
 
+UNDER_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
 KILLED = """
 import http.client, ssl, sys
 port, ca, token, size = sys.argv[1:]
@@ -129,12 +131,15 @@ connection = http.client.HTTPSConnection(
 )
 connection.set_tunnel("www.googleapis.com", 443)
 headers = {"Authorization": "Bearer " + token}
-target = "/upload/drive/v3/files?uploadType=media&fields=id"
-connection.request("POST", target, bytes(int(size)), headers)
+headers["Content-Type"] = "multipart/related; boundary=edge"
+target = "/upload/drive/v3/files?uploadType=multipart&fields=id"
+head = b"--edge\\nContent-Type: application/json\\n\\n{}\\n--edge\\n\\n"
+connection.request("POST", target, head + bytes(int(size)) + b"\\n--edge--", headers)
 print(connection.getresponse().status)
 """
 
 
+@pytest.mark.skipif(UNDER_WINE, reason="Wine closes the sockets of a killed program late, or never")
 @pytest.mark.parametrize(("moment", "done"), [("before", 0), ("after", 1)])
 @pytest.mark.parametrize("size", [10, 20 * GRAIN])
 def test_killed_client(google: FakeGoogle, moment: str, done: int, size: int) -> None:

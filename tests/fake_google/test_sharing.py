@@ -112,17 +112,6 @@ def test_expiring_permission(google: FakeGoogle, client: Client) -> None:
     assert sam.get(folder.id).error == (404, "notFound")
 
 
-def test_remove_permission(google: FakeGoogle, client: Client) -> None:
-    """The owner's stays (reference/permissions/delete)."""
-    folder = google.drive.add_folder("folder")
-    held = google.drive.share(folder.id, "anyone", "reader")
-    path = f"{FILES}/{folder.id}/permissions"
-    assert client.call("DELETE", f"{path}/{held.id}").status == 204
-    assert client.call("DELETE", f"{path}/{held.id}").error == (404, "notFound")
-    (owner,) = folder.permissions
-    assert client.call("DELETE", f"{path}/{owner.id}").error == (403, "forbidden")
-
-
 # ---- Shared drives -------------------------------------------------------------------------------
 
 

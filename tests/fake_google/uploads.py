@@ -1,4 +1,4 @@
-"""The three upload protocols: media, multipart, resumable.
+"""The two upload protocols that have room for metadata: multipart, resumable.
 
 https://developers.google.com/workspace/drive/api/guides/manage-uploads
 """
@@ -32,15 +32,6 @@ DEFAULT_TYPE = "application/octet-stream"
 # ---- Simple uploads ------------------------------------------------------------------------------
 
 
-def create_media(world: World, request: Request) -> Reply:
-    viewer = admit(world, request, "files.create", "File")
-    data = request.stream.read()
-    request.call.content_bytes = len(data)
-    with world.drive.lock:
-        mime_type = request.headers.get("content-type", DEFAULT_TYPE)
-        return Reply(200, create(viewer, request, {}, Content.of(data), "media", mime_type))
-
-
 def create_multipart(world: World, request: Request) -> Reply:
     viewer = admit(world, request, "files.create", "File")
     metadata, data, mime_type = split_related(request)
@@ -52,12 +43,7 @@ def create_multipart(world: World, request: Request) -> Reply:
 def update_content(world: World, request: Request) -> Reply:
     """New content for a file, in one request."""
     viewer = admit(world, request, "files.update", "File")
-    metadata: Any = {}
-    if request.params["uploadType"] == "multipart":
-        metadata, data, mime_type = split_related(request)
-    else:
-        data, mime_type = request.stream.read(), request.headers.get("content-type", "")
-        request.call.content_bytes = len(data)
+    metadata, data, mime_type = split_related(request)
     with world.drive.lock:
         file = viewer.find(request.captured["fileId"])
         return Reply(200, replace(viewer, request, file, metadata, Content.of(data), mime_type))
