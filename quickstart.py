@@ -648,8 +648,9 @@ class Folder:
     def __init__(self, item: Json) -> None:
         self.id, self.name, self.link = item["id"], item["name"], LINK + item["id"]
         self.is_shared, self.is_starred = item.get("shared"), item.get("starred")
-        rights = [item["capabilities"].get(right, True) for right in ("canTrash", "canDelete")]
-        self.is_removable = all(rights) if DELETE_PERMANENTLY else rights[0]
+        rights = item.get("capabilities", {})
+        needed = ["canTrash", "canDelete"] if DELETE_PERMANENTLY else ["canTrash"]
+        self.is_removable = all(rights.get(right, True) for right in needed)
         # Higher for a later run; 0 for a folder that this script did not make.
         self.generation = int(item.get("appProperties", {}).get(MARK, 0))
         # All runs see the same order. Google's clocks differ, so they only order runs at once.
@@ -759,7 +760,7 @@ class Drive:
         options: Json = {"fields": FOLDER_FIELDS, "supportsAllDrives": True}
         request = self.files.update(fileId=plan.folder_id, body={"name": FOLDER_NAME}, **options)
         item = call(request, tolerated=404)
-        if not item or item["trashed"]:
+        if not item or item.get("trashed"):
             report.begin(report.step, f'"{FOLDER_NAME}" was not replaced by this run.')
             raise Problem("The new folder was removed, by somebody or by a later run. Run again.")
         return Folder(item)
@@ -776,7 +777,7 @@ class Drive:
         """
         there = list({folder.id: folder for folder in [new, *self.find_folders()]}.values())
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
-        newest = max(complete, key=lambda folder: folder.age)
+        newest = max(complete, key=lambda folder: folder.age, default=new)
         replaced = {folder.id for folder in plan.replaced}
         removed, strangers = [], []
         for folder in there:
@@ -905,7 +906,7 @@ def send_more(request: Any) -> Any:
         return request.execute()
     before = request.resumable_progress
     # Google may have all of a file for a while before it has made it.
-    request._in_error_state |= before == request.resumable.size()
+    request._in_error_state |= before >= request.resumable.size()
     _, item = request.next_chunk()
     if not item and request.resumable_progress <= before:
         request._in_error_state = True
@@ -930,13 +931,13 @@ class Content(MediaFileUpload):
         return self.file.size
 
     def getbytes(self, begin: int, length: int) -> Any:
+        if begin >= self.file.size > 0:
+            raise BrokenAnswer("Google has not made the file yet")
         length = min(length, self.file.size - begin)
         with named_in_errors(self.file.path):
             data = super().getbytes(begin, length)
         if len(data) < length:
             self.file.verify({}, "", {})  # tells that the file has changed
-        if begin == self.file.size > 0:
-            raise BrokenAnswer("Google has not made the file yet")
         self.md5.update(memoryview(data)[max(self.hashed - begin, 0) :])
         self.hashed = max(self.hashed, begin + length)
         if not self.resumable():
@@ -975,8 +976,8 @@ MORE_TYPES = """
     application/vnd.oasis.opendocument.text .odt
     application/vnd.oasis.opendocument.spreadsheet .ods
     application/vnd.oasis.opendocument.presentation .odp application/epub+zip .epub
-    image/webp .webp image/heic .heic audio/x-wav .wav audio/mp4 .m4a audio/flac .flac audio/ogg .ogg
-    video/x-msvideo .avi video/x-matroska .mkv video/x-m4v .m4v video/x-ms-wmv .wmv
+    image/webp .webp image/heic .heic audio/x-wav .wav audio/mp4 .m4a audio/flac .flac
+    audio/ogg .ogg video/x-msvideo .avi video/x-matroska .mkv video/x-m4v .m4v
 """
 kind = ""
 for word in MORE_TYPES.split():
