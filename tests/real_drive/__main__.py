@@ -78,7 +78,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add(
         "--any-scope",
         action="store_true",
-        help="go on if SCOPES in quickstart.py is more than drive.file, or see that it can't be",
+        help="needed if SCOPES in quickstart.py is more than drive.file; else tries one claim more",
     )
     add(
         "--report",
