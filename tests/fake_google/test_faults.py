@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import threading
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -26,7 +27,7 @@ from .client import (
     wait_for,
     wish,
 )
-from .faults import FAULTS, OPERATIONS, STATUS, Ending, allowed
+from .faults import FAULTS, OAUTH_ERRORS, OPERATIONS, STATUS, Ending, allowed
 from .server import part
 
 
@@ -49,6 +50,13 @@ def test_closed_vocabulary(google: FakeGoogle) -> None:
 
 def test_every_fault_has_its_operations() -> None:
     assert set.union(*map(allowed, OPERATIONS)) == FAULTS
+
+
+def test_every_fault_is_explained() -> None:
+    """In README's table; of statuses and OAuth's errors a few stand for all."""
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| "))
+    assert [name for name in FAULTS - STATUS - set(OAUTH_ERRORS) if f"`{name}`" not in rows] == []
 
 
 def test_queue(google: FakeGoogle, client: Client) -> None:
@@ -456,6 +464,8 @@ def test_faults_inside_a_batch(google: FakeGoogle, client: Client) -> None:
         ("admin_policy_enforced", 400, "admin_policy_enforced"),
         ("503-json", 503, "internal_failure"),
         ("503", 503, None),
+        ("html-407", 407, None),
+        ("empty-list", 200, None),
     ],
 )
 def test_faults_of_the_token_server(

@@ -207,7 +207,7 @@ def test_bandwidth() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert 0.15 <= time.monotonic() - started <= 1
+        assert 0.15 <= time.monotonic() - started <= 5
 
 
 def test_nothing_is_left(google: FakeGoogle) -> None:
