@@ -280,7 +280,7 @@ def test_user_finds_pythons_message(files: str) -> None:
 def test_readme_has_no_message_of_old() -> None:
     """Each row quotes the script, Python, httplib2 or Google."""
     quotes = [pattern(words) for line in LINES for words in beginnings(line)]
-    others = ("Error: ", "'unicodeescape'", "redirect_uri_mismatch", "Unable to find the server")
+    others = ("Error: ", "'unicodeescape'", "Unable to find the server")
     stale = [
         quoted
         for quoted in (code(row)[0] for row in rows())
