@@ -36,11 +36,19 @@ CALLS = [
     "upload.middle",
     "upload.middle",
     "upload.last",
+    "permissions.list",
+    "permissions.create",
     "files.update.rename",
     "files.list",
     "files.update.trash",
 ]
 POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
+MADE = POINTS.index((CALLS.index("files.create.metadata"), "after"))
+RENAMED = POINTS.index((CALLS.index("files.update.rename"), "after"))
+
+
+def add_shared_folder(google: FakeGoogle) -> None:
+    google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
 def point_id(point: tuple[int, str]) -> str:
@@ -51,7 +59,7 @@ def point_id(point: tuple[int, str]) -> str:
 def test_the_points_are_all_calls(workdir: Workdir, google: FakeGoogle) -> None:
     prepare(workdir)
     workdir.sign_in(expires_in=-10)
-    add_old_folder(google)
+    add_shared_folder(google)
     assert workdir.run().status == 0
     assert [call.operation.replace("upload.chunk", "upload") for call in google.log] == [
         call if not call.startswith("upload") else "upload" for call in CALLS
@@ -65,7 +73,7 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(
     number, moment = point
     content = prepare(workdir)
     workdir.sign_in(expires_in=-10)
-    add_old_folder(google)
+    add_shared_folder(google)
     run: list[Run] = []
 
     def kill(when: str, call: Any) -> None:
@@ -85,6 +93,7 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
     assert_replaced(google, content)
+    assert all(folder.shared for folder in google.drive.folders())
     again = sum(call.content_bytes for call in google.log[seen:])
     assert again == sum(len(data) for name, data in content.items() if name not in there)
 
@@ -95,8 +104,8 @@ def test_second_run_in_the_middle_of_a_first(
 ) -> None:
     number, moment = point
     first_content = prepare(workdir)
-    first_token = workdir.sign_in(expires_in=-10)
-    add_old_folder(google)
+    workdir.sign_in(expires_in=-10)
+    add_shared_folder(google)
     path = tmp_path / "other"
     path.mkdir()
     second = Workdir(path, google)
@@ -117,13 +126,15 @@ def test_second_run_in_the_middle_of_a_first(
             outcome = second.run()
             assert outcome.status == 0, outcome.err
 
-    assert first_token
     google.watch(interrupt)
     outcome = workdir.run()
     assert None in calls, "the point was not reached"
-    assert outcome.status in (0, 1)
-    assert "Traceback" not in outcome.err
-    assert_complete(google, *versions)
+    # Once the first run's folder is there, the second run is the later one.
+    is_made = POINTS.index(point) >= MADE
+    is_renamed = POINTS.index(point) >= RENAMED
+    assert outcome.status == (1 if is_made and not is_renamed else 0), outcome.err
+    assert ("by a run that started later" in outcome.err) == (outcome.status == 1)
+    assert_replaced(google, second_content if is_made else first_content)
     google.service.watchers.clear()
     assert workdir.run().status == 0
     assert_replaced(google, first_content)
