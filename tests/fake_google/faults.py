@@ -226,7 +226,7 @@ def applies(fault: str, request: Request, in_batch: bool) -> bool:
     """Whether this call is one that the fault can befall; else it waits for the next."""
     length = request.stream.length or 0
     fields = request.params.get("fields", "")
-    if in_batch and fault not in STATUS | KEYS.keys():
+    if in_batch and fault not in STATUS | KEYS.keys() | SHAPES.keys():
         return False
     if fault == "bad-page-token":
         return "pageToken" in request.params

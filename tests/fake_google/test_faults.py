@@ -433,6 +433,14 @@ def test_faults_wait_for_a_call_that_they_fit(google: FakeGoogle, client: Client
     assert client.get(file_id, "md5Checksum").json == {}
 
 
+def test_bad_answers_inside_a_batch(google: FakeGoogle, client: Client) -> None:
+    google.fail("files.copy", "empty-object", "no-sha256", "wrong-sha256")
+    source = google.drive.add_file("source", b"data")
+    copy = ("POST", f"{FILES}/{source.id}/copy?fields=sha256Checksum", {})
+    found = [value for _, _, value in answers(batch(client, copy, copy, copy, copy))]
+    assert found == [{}, {}, {"sha256Checksum": "0" * 64}, {"sha256Checksum": source.sha256}]
+
+
 def test_faults_inside_a_batch(google: FakeGoogle, client: Client) -> None:
     """A part can fail on its own; a connection can't be lost for one part only."""
     google.fail("files.copy", "403-userRateLimitExceeded", after=1)
