@@ -561,13 +561,17 @@ def check_response(response: httplib2.Response, content: bytes) -> None:
     """Raise HttpError for an error, Problem for what is not Google's."""
     if response.status >= 400:
         raise HttpError(response, content)
-    if response.status in (200, 201):
-        is_batch = "multipart/mixed" in response.get("content-type", "")
-        if content and not is_batch and not isinstance(parse_json(content), dict):
-            raise Problem(NOT_GOOGLE)
-        # http.client takes a head that breaks off for a whole one.
-        if not content and not {"content-length", "transfer-encoding"} & response.keys():
-            raise BrokenAnswer("it broke off")
+    is_batch = "multipart/mixed" in response.get("content-type", "")
+    if (
+        response.status < 300
+        and content
+        and not (is_batch or isinstance(parse_json(content), dict))
+    ):
+        raise Problem(NOT_GOOGLE)
+    # http.client takes a head that breaks off for a whole one.
+    is_whole = content or {"content-length", "transfer-encoding"} & response.keys()
+    if not is_whole and response.status != 204 and response.version == 11:
+        raise BrokenAnswer("it broke off")
 
 
 def retry(attempt: Callable[[], Any], patience: float = PATIENCE) -> Any:
@@ -898,19 +902,22 @@ def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile,
 
 
 def send_more(request: Any) -> Any:
-    """Send a file, or a chunk of it. Return the file if Google has made it.
+    """Send a file, or chunks until Google has more than ever. Return the file if it is made.
 
     One attempt for retry(): after a fault, next_chunk() asks first how much Google has.
     """
     if not request.resumable:
         return request.execute()
-    before = request.resumable_progress
-    # Google may have all of a file for a while before it has made it.
-    request._in_error_state |= before >= request.resumable.size()
-    _, item = request.next_chunk()
-    if not item and request.resumable_progress <= before:
-        request._in_error_state = True
-        raise BrokenAnswer("Google has not kept what was sent")
+    content, item = request.resumable, None
+    while not item and request.resumable_progress <= content.most:
+        start = request.resumable_progress
+        # Google may have all of a file for a while before it has made it.
+        request._in_error_state |= start >= content.size()
+        _, item = request.next_chunk()
+        if not item and request.resumable_progress <= start:
+            request._in_error_state = True
+            raise BrokenAnswer("Google has not kept what was sent")
+    content.most = request.resumable_progress
     return item
 
 
@@ -923,6 +930,7 @@ class Content(MediaFileUpload):
         super().__init__(str(file.path), "application/octet-stream", CHUNK_SIZE, is_large)
         self.file, self.done = file, done
         self.md5, self.hashed = hashlib.md5(usedforsecurity=False), 0
+        self.most = 0  # bytes that Google has had at any time
 
     def has_stream(self) -> bool:
         return False  # a request that is repeated would send the rest of a stream, which is nothing
