@@ -98,6 +98,7 @@ class Remote:
 
 def serve(pipe: Connection, line: Line) -> None:
     with FakeGoogle(line.round_trip, line.bandwidth) as google:
+        google.drive.name_lag = 0  # the other contenders look for their folder by its name
         pipe.send((google.environment(), google.credentials(), google.token()))
         told = 0
         while pipe.recv():

@@ -5,6 +5,7 @@ import http.client
 import json
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -436,7 +437,7 @@ def test_faults_wait_for_a_call_that_they_fit(google: FakeGoogle, client: Client
 def test_bad_answers_inside_a_batch(google: FakeGoogle, client: Client) -> None:
     google.fail("files.copy", "empty-object", "no-sha256", "wrong-sha256")
     source = google.drive.add_file("source", b"data")
-    copy = ("POST", f"{FILES}/{source.id}/copy?fields=sha256Checksum", {})
+    copy: Any = ("POST", f"{FILES}/{source.id}/copy?fields=sha256Checksum", {})
     found = [value for _, _, value in answers(batch(client, copy, copy, copy, copy))]
     assert found == [{}, {}, {"sha256Checksum": "0" * 64}, {"sha256Checksum": source.sha256}]
 
