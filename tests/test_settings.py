@@ -18,8 +18,8 @@ from workdir import REPOSITORY, Outcome, Workdir
 
 NOT_SENT = "Nothing was sent."
 PATH_RULES = [
-    r'In FILES, write / for \ or r"..." for "...": Python reads \n, \t and the like as one letter.',
-    "Write no quotes within the quotes, no ~ and no *, and a comma between two paths.",
+    r'Write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n, \t and others.',
+    "FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths.",
 ]
 GET_CLIENT = [
     'Make an OAuth client of type "Desktop app" at',
@@ -42,10 +42,11 @@ def load(workdir: Workdir) -> Any:
     return module
 
 
-def check(workdir: Workdir) -> Outcome:
-    """What a run says up to the point at which it would call Google for the first time."""
+def check(workdir: Workdir, run: Callable[[Any, Any], object] | None = None) -> Outcome:
+    """What a run says up to the point at which it would sign in; run() stands for what follows."""
     script = load(workdir)
-    script.prepare = script.run = lambda *_: None
+    script.prepare = lambda: None
+    script.run = lambda client, *_: run(script, client) if run else None
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = script.main([])
@@ -76,7 +77,7 @@ SETTINGS: dict[str, tuple[list[Any], str, list[Any]]] = {
         [["a.txt"]],
     ),
     "PARENT_FOLDER_ID": (
-        ["", "a b", "https://drive.google.com/drive/my-drive"],
+        ["", "a b", "https://drive.google.com/drive/my-drive", None, 5],
         'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.',
         ["root", "1aB-c_9", ADDRESS, f"{ADDRESS}?usp=sharing"],
     ),
@@ -87,12 +88,12 @@ SETTINGS: dict[str, tuple[list[Any], str, list[Any]]] = {
     ),
     "PARALLEL_UPLOADS": (
         [0, 1.5, "4", -1, None],
-        "PARALLEL_UPLOADS must be a whole number from 1 up.",
+        "PARALLEL_UPLOADS must be a whole number, 1 or more.",
         [1, 50],
     ),
     "SCOPES": (
         [[], 5, DRIVE, ["drive.file"], [DRIVE_FILE, f"{DRIVE}.readonly"]],
-        f"SCOPES must be a list of scopes in quotes, of {DRIVE_FILE} and {DRIVE}.",
+        f"SCOPES must be a list of these, in quotes: {DRIVE_FILE}, {DRIVE}.",
         [[DRIVE], [DRIVE_FILE, DRIVE]],
     ),
     "DELEGATED_USER": (
@@ -142,8 +143,8 @@ def test_whole_run_that_is_refused(workdir: Workdir) -> None:
     outcome = workdir.run()
     assert_refused(
         outcome,
-        f"FILES: {workdir.path / 'gone'} can't be read. (No such file or directory)",
-        f"FILES: {workdir.path / 'gone too'} can't be read. (No such file or directory)",
+        f"FILES: There is no file at {workdir.path / 'gone'}.",
+        f"FILES: There is no file at {workdir.path / 'gone too'}.",
         f"credentials.json is missing. {GET_CLIENT[0]}",
         *GET_CLIENT[1:],
         *PATH_RULES,
@@ -160,7 +161,7 @@ def unreadable(path: Path) -> None:
     path.chmod(0)
 
 
-NO_FILE = ["FILES: {path} can't be read. (No such file or directory)", *PATH_RULES]
+NO_FILE = ["FILES: There is no file at {path}.", *PATH_RULES]
 NOT_A_FILE = ["FILES: {path} is a folder or a device. List files only."]
 FILES: dict[str, Any] = {
     "missing": (lambda path: None, NO_FILE),
@@ -193,8 +194,7 @@ def test_files_that_nobody_may_read_are_refused(workdir: Workdir) -> None:
     assert_refused(
         workdir.run(as_root=False),
         f"FILES: {workdir.path / 'thing'} can't be read. (Permission denied)",
-        f"credentials.json {workdir.path / 'credentials.json'} can't be read. (Permission denied)",
-        *PATH_RULES,
+        f"{workdir.path / 'credentials.json'} can't be read. (Permission denied)",
     )
 
 
@@ -231,8 +231,8 @@ def edited(**values: Any) -> Callable[[dict[str, Any]], str]:
 
 
 EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
-CUT = "is empty or cut short."
-NOT_THE_CONSOLES = "is not what Google's console gives."
+CUT = "is empty, cut short or not JSON."
+NOT_THE_CONSOLES = "is not an OAuth client from Google's console."
 STILL_THE_EXAMPLE = "is still the example."
 CREDENTIALS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "empty": (lambda client: "", CUT),
@@ -279,7 +279,9 @@ def test_name_that_hides_its_ending_is_told(workdir: Workdir, ending: str) -> No
     path = workdir.path / "credentials.json"
     path.rename(f"{path}{ending}")
     name = f"credentials.json{ending}"
-    assert_refused(check(workdir), f"credentials.json is missing. Rename {name} to it.")
+    assert_refused(
+        check(workdir), f"credentials.json is missing. Rename {name} to credentials.json."
+    )
 
 
 def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
@@ -289,7 +291,7 @@ def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
     path.mkdir()
     outcome = check(workdir)
     assert outcome.status == 2
-    assert outcome.err.startswith(f"credentials.json {path} can't be read. (")
+    assert outcome.err.startswith(f"{path} can't be read. (")
 
 
 # ---- The environment and the command line --------------------------------------------------------
@@ -327,7 +329,7 @@ def test_wrong_ca_file_is_named(workdir: Workdir) -> None:
     outcome = workdir.run()
     assert (outcome.status, outcome.out) == (2, "")
     (line,) = outcome.err.splitlines()
-    assert "HTTPLIB2_CA_CERTS" in line
+    assert line.startswith("HTTPLIB2_CA_CERTS names a file that does not exist. (")
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
@@ -340,5 +342,6 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert outcome.returncode == 2
-    (line,) = outcome.stderr.splitlines()
-    assert line.startswith("Run: pip install -r requirements.txt (No module named ")
+    what, cure = outcome.stderr.splitlines()
+    assert what == "Python 3.11 or newer and some packages are needed."
+    assert cure.startswith("Run: python -m pip install -r requirements.txt (No module named ")
