@@ -226,7 +226,7 @@ class LocalFile:
         kind, compression = TYPES.guess_type(f"file{self.path.suffix}")
         kind = kind if kind and not compression else "application/octet-stream"
         # Drive takes the years 1 to 9999.
-        milliseconds = round(self.stat.st_mtime_ns / 10**6)
+        milliseconds = round(self.stat.st_mtime_ns / 1000) // 1000
         milliseconds = min(max(milliseconds, -62135596800000), 253402300799999)
         modified = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
         body = {"id": file_id, "name": self.name, "parents": [folder_id], "mimeType": kind}
