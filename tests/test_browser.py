@@ -7,8 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from fake_google import FakeGoogle
-from situations import assert_replaced
-from test_sign_in import CHANGED_NOTHING, SignIn, consents
+from test_sign_in import (
+    ANSWERS,
+    ASKED,
+    SIGNED_IN,
+    SignIn,
+    assert_refused,
+    assert_uploaded,
+    consents,
+)
 from workdir import Workdir
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -54,6 +61,12 @@ def page(google: FakeGoogle) -> Iterator[Page]:
     google.unknown[:] = [call for call in google.unknown if call.path != "/favicon.ico"]
 
 
+def assert_page_says(page: Page, waiting: SignIn, title: str) -> None:
+    page.wait_for_url(f"http://127.0.0.1:{waiting.port}/**")
+    assert page.inner_text("h1") == title
+    assert page.inner_text("p") == "Go back to the terminal."
+
+
 def test_allow_leads_back_and_the_upload_goes_on(
     workdir: Workdir, google: FakeGoogle, page: Page
 ) -> None:
@@ -63,13 +76,8 @@ def test_allow_leads_back_and_the_upload_goes_on(
     page.goto(waiting.link)
     assert google.user in page.inner_text("main")
     page.get_by_role("button", name="Allow").click()
-    page.wait_for_url(f"http://127.0.0.1:{waiting.port}/**")
-    assert "you may close this page" in page.inner_text("body")
-    outcome = waiting.finish()
-    assert outcome.status == 0, outcome.err
-    assert outcome.err == waiting.said
-    assert_replaced(google, {"a.txt": b"a"})
-    assert workdir.run().status == 0
+    assert_page_says(page, waiting, "Signed in")
+    assert_uploaded(google, waiting.finish(), ASKED, SIGNED_IN)
     assert consents(google) == 2, "the page and the click on it"
 
 
@@ -79,11 +87,6 @@ def test_cancel_ends_the_run(workdir: Workdir, google: FakeGoogle, page: Page) -
     waiting = SignIn(workdir)
     page.goto(waiting.link)
     page.get_by_role("button", name="Cancel").click()
-    page.wait_for_url(f"http://127.0.0.1:{waiting.port}/**")
-    assert "you may close this page" in page.inner_text("body")
-    outcome = waiting.finish()
-    assert (outcome.status, outcome.out) == (1, "")
-    assert "access_denied" in outcome.err.splitlines()[-2]
-    assert outcome.err.splitlines()[-1] == CHANGED_NOTHING
-    assert google.drive.everything() == []
+    assert_page_says(page, waiting, "Not signed in")
+    assert_refused(google, waiting.finish(), ASKED, ANSWERS["deny"])
     assert not (workdir.path / "token.json").exists()
