@@ -1,4 +1,4 @@
-"""What the user sees: in a pipe, on on terminals, on consoles that know few letters."""
+"""What the user sees: in a pipe, on terminals, on consoles that know few letters."""
 
 import os
 import re
@@ -7,13 +7,15 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import needs
 import pytest
 from fake_google import FakeGoogle
-from situations import NAME, OLD, add_old_folder, folders, prepare
+from situations import NAME, WORKING_NAME, add_old_folder, folders, prepare
+from test_settings import load
 from workdir import Run, Workdir
 
 if sys.platform != "win32":
@@ -28,6 +30,11 @@ def without_seconds(text: str) -> str:
     return re.sub(r"in \d+\.\d s", "in N s", text)
 
 
+NOT_REPLACED = f'"{NAME}" was not replaced.'
+NEXT_RUN = f'{NOT_REPLACED} The next run continues with "{WORKING_NAME}", if that is still there.'
+CHANGED_NOTHING = "Nothing in Drive was changed."
+
+
 def test_whole_output_of_a_run(workdir: Workdir, google: FakeGoogle) -> None:
     prepare(workdir)
     add_old_folder(google)
@@ -35,12 +42,54 @@ def test_whole_output_of_a_run(workdir: Workdir, google: FakeGoogle) -> None:
     (new,) = google.drive.folders(NAME)
     assert (outcome.status, outcome.err) == (0, "")
     assert without_seconds(outcome.out) == (
-        "copied (unchanged)  same.txt\n"
+        "copied within Drive (unchanged)  same.txt\n"
         "uploaded  new.txt  5 bytes\n"
         "uploaded  big.bin  1.6 MB\n"
-        "2 uploaded, 1 copied unchanged, 1.6 MB sent in N s\n"
+        f'"{NAME}": 2 uploaded, 1 unchanged and copied within Drive, 1.6 MB sent in N s.\n'
+        "The old folder is in the trash for 30 days. The new one has another link.\n"
         f"{LINK}{new.id}\n"
     )
+
+
+def test_whole_output_of_a_run_with_much_to_tell(workdir: Workdir, google: FakeGoogle) -> None:
+    """And of a dry run before it, which only reads."""
+    prepare(workdir)
+    workdir.set(DELETE_PERMANENTLY=True)
+    old = add_old_folder(google)
+    old.starred = True
+    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    stranger = google.drive.add_folder(WORKING_NAME)
+    before = google.drive.everything()
+    outcome = workdir.run("--dry-run")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == (
+        "copy within Drive (unchanged)  same.txt  9 bytes\n"
+        "upload  new.txt  5 bytes\n"
+        "upload  big.bin  1.6 MB\n"
+        "leave out (no longer in FILES)  gone.txt\n"
+        f'delete for good  "{NAME}" {LINK}{old.id}\n'
+        "The link changes: the old folder is shared or starred.\n"
+        "leave alone (not made by this script, or not removable)  "
+        f'"{WORKING_NAME}" {LINK}{stranger.id}\n'
+    )
+    assert {call.operation for call in google.log} == {"files.list", "files.generateIds"}
+    assert google.drive.everything() == before
+    google.fail("permissions.create", "403-sharingRateLimitExceeded")
+    outcome = workdir.run()
+    (new,) = google.drive.folders(NAME)
+    assert (outcome.status, outcome.err) == (0, "")
+    *_, counts, fate, lost, stays, link = without_seconds(outcome.out).splitlines()
+    assert counts.startswith(f'"{NAME}": 2 uploaded, 1 unchanged ')
+    assert fate == "The old folder was deleted for good. The new one has another link."
+    assert lost.startswith(
+        "Not carried over from the old folder: its star, friend@example.com as reader (Google: 403 "
+        "sharingRateLimitExceeded "
+    )
+    assert stays == (
+        "Not made by this script, or not removable, so it stays: "
+        f'"{WORKING_NAME}" {LINK}{stranger.id}.'
+    )
+    assert link == f"{LINK}{new.id}"
 
 
 def test_whole_output_of_a_failed_run(workdir: Workdir, google: FakeGoogle) -> None:
@@ -50,40 +99,73 @@ def test_whole_output_of_a_failed_run(workdir: Workdir, google: FakeGoogle) -> N
     outcome = workdir.run()
     assert (outcome.status, outcome.out) == (
         1,
-        "copied (unchanged)  same.txt\nuploaded  new.txt  5 bytes\n",
+        "copied within Drive (unchanged)  same.txt\nuploaded  new.txt  5 bytes\n",
     )
-    assert outcome.err == (
-        "Uploading: Google answered 400, Bad Request.\n"
-        f'"{NAME}" is as it was; "{NAME} (uploading)" waits for the next run.\n'
-    )
+    assert outcome.err.splitlines() == [
+        "Uploading: Google refused this. (Google: 400 badRequest Bad Request)",
+        NEXT_RUN,
+    ]
 
 
-def test_dry_run_only_reads(workdir: Workdir, google: FakeGoogle) -> None:
+NO_PARENT = "PARENT_FOLDER_ID is not in Drive, or out of reach. See SCOPES in README.md."
+NOT_A_PARENT = "PARENT_FOLDER_ID is a file, or in the trash. Choose another folder."
+
+
+def in_the_trash(drive: Any) -> str:
+    folder = drive.add_folder("old")
+    drive.trash(folder.id)
+    return str(folder.id)
+
+
+PARENTS: dict[str, tuple[Callable[[Any], str], str]] = {
+    "no such ID": (lambda drive: "1aB-c_9", NO_PARENT),
+    "made by hand": (lambda drive: drive.add_folder("by hand", app=False).id, NO_PARENT),
+    "a file": (lambda drive: drive.add_file("file", b"").id, NOT_A_PARENT),
+    "in the trash": (in_the_trash, NOT_A_PARENT),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), PARENTS.values(), ids=PARENTS.keys())
+def test_parent_that_cannot_be_one(
+    workdir: Workdir, google: FakeGoogle, make: Callable[[Any], str], message: str
+) -> None:
     prepare(workdir)
-    old = add_old_folder(google)
-    outcome = workdir.run("--dry-run")
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out == (
-        "copy (unchanged)  same.txt  9 bytes\n"
-        "upload  new.txt  5 bytes\n"
-        "upload  big.bin  1.6 MB\n"
-        f'replace "{NAME}", made {old.created}: {LINK}{old.id}\n'
-    )
-    assert {call.operation for call in google.log} == {"files.list"}
-    assert folders(google) == [(NAME, OLD)]
-
-
-@pytest.mark.parametrize("why", ["shared", "starred"])
-def test_changed_link_is_told(workdir: Workdir, google: FakeGoogle, why: str) -> None:
-    prepare(workdir)
-    old = add_old_folder(google)
-    if why == "shared":
-        google.drive.share(old.id, type="anyone", role="reader")
-    else:
-        old.starred = True
+    workdir.set(PARENT_FOLDER_ID=make(google.drive))
+    before = google.drive.everything()
     outcome = workdir.run()
-    assert outcome.lines[-3] == "The old folder was shared or starred: its link has changed."
+    assert outcome.err.splitlines() == [
+        f"Comparing the files with Drive: {message}",
+        CHANGED_NOTHING,
+    ]
+    assert (outcome.status, outcome.out) == (1, "")
+    assert google.drive.everything() == before
 
+
+def test_parent_is_taken_by_its_address(workdir: Workdir, google: FakeGoogle) -> None:
+    prepare(workdir)
+    parent = google.drive.add_folder("parent")
+    address = f"https://drive.google.com/drive/u/0/folders/{parent.id}?usp=sharing"
+    workdir.set(PARENT_FOLDER_ID=address)
+    assert workdir.run().status == 0
+    assert [folder.name for folder in google.drive.folders(parent=parent.id)] == [NAME]
+
+
+def test_sizes_are_told_in_units(workdir: Workdir) -> None:
+    sizes = [0, 1, 999, 1000, 1_250_000, 999_900_000, 1_500_000_000, 2_500_000_000_000, 12.34]
+    assert [load(workdir).amount(size) for size in sizes] == [
+        "0 bytes",
+        "1 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "1.2 MB",
+        "999.9 MB",
+        "1.5 GB",
+        "2500.0 GB",
+        "12.3 bytes",
+    ]
+
+
+# ---- Sharing -------------------------------------------------------------------------------------
 
 SHARING: list[dict[str, Any]] = [
     {"type": "user", "role": "reader", "email": "reader@example.com"},
@@ -120,18 +202,6 @@ def test_sharing_survives_and_nobody_is_mailed(workdir: Workdir, google: FakeGoo
     assert google.mails == []
 
 
-def test_sharing_that_cannot_be_carried_over_is_named(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    old = add_old_folder(google)
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
-    google.fail("permissions.create", "403-sharingRateLimitExceeded")
-    outcome = workdir.run()
-    assert outcome.status == 0
-    assert outcome.err.startswith(
-        "Not shared with friend@example.com as reader: Google answered 403"
-    )
-
-
 def test_unshared_folder_costs_no_call(workdir: Workdir, google: FakeGoogle) -> None:
     prepare(workdir)
     add_old_folder(google)
@@ -146,7 +216,7 @@ def test_names_that_the_console_does_not_know(workdir: Workdir, console: dict[st
     workdir.environment |= console
     outcome = workdir.run(encoding="latin-1")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.count("uploaded") == 3
+    assert outcome.out.count("uploaded  ") == 2
 
 
 @needs.any_names
@@ -168,7 +238,7 @@ def test_output_that_nobody_takes_stops_no_run(workdir: Workdir, google: FakeGoo
 
 
 @needs.unix_shell
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
 def test_closed_output_stops_no_run(workdir: Workdir, google: FakeGoogle, closed: str) -> None:
     content = prepare(workdir)
     command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(workdir.script))} {closed}"
@@ -181,15 +251,18 @@ def test_closed_output_stops_no_run(workdir: Workdir, google: FakeGoogle, closed
     assert folders(google) == [(NAME, content)]
 
 
-@pytest.mark.parametrize(
-    ("operation", "standing"),
-    [
-        ("files.create.metadata", "waits for the next run."),
-        ("files.update.rename", "is as it was, or is replaced already: "),
-    ],
-)
+INTERRUPTED = {
+    "files.create.metadata": (
+        "Creating the folder",
+        f"{NOT_REPLACED} If the new folder was created, the next run uses it.",
+    ),
+    "files.update.rename": ("Renaming", f'"{NAME}" is the whole old or new folder: {LINK}'),
+}
+
+
+@pytest.mark.parametrize("operation", INTERRUPTED)
 def test_interrupted_run_claims_nothing_that_may_be_false(
-    workdir: Workdir, google: FakeGoogle, operation: str, standing: str
+    workdir: Workdir, google: FakeGoogle, operation: str
 ) -> None:
     """The work is done, the script is stopped before it hears of that."""
     prepare(workdir)
@@ -203,8 +276,14 @@ def test_interrupted_run_claims_nothing_that_may_be_false(
     google.watch(interrupt)
     run.append(workdir.start())
     outcome = run[0].wait()
+    step, standing = INTERRUPTED[operation]
+    if standing.endswith(LINK):
+        standing += google.drive.folders(NAME)[0].id
+    assert outcome.err.splitlines() == [f"{step}: Interrupted.", standing]
     assert outcome.status == 130
-    assert standing in outcome.err.splitlines()[-1]
+
+
+# ---- Terminals -----------------------------------------------------------------------------------
 
 
 class Terminal:
@@ -238,7 +317,7 @@ class Terminal:
     @property
     def progress(self) -> list[str]:
         """The progress lines, one after another."""
-        return [part for part in re.split(r"[\r\n]+", self.text) if re.match(r"\d+%", part)]
+        return [part for part in re.split(r"[\r\n]+", self.text) if part.startswith("Uploading ")]
 
     @property
     def screen(self) -> list[str]:
@@ -249,20 +328,24 @@ class Terminal:
 
 @needs.terminals
 @pytest.mark.line(bandwidth=10_000_000)
-@pytest.mark.parametrize("columns", [80, 40, 12])
-def test_progress_on_a_terminal(workdir: Workdir, google: FakeGoogle, columns: int) -> None:
-    workdir.contents({"a big file.bin": os.urandom(15_000_000), "small.txt": b"a"})
+@pytest.mark.parametrize(
+    ("columns", "name"), [(100, "a big file.bin"), (70, "東京東京東京.bin"), (12, "a")]
+)
+def test_progress_on_a_terminal(workdir: Workdir, columns: int, name: str) -> None:
+    workdir.contents({name: os.urandom(15_000_000), "small.txt": b"a"})
     workdir.sign_in()
     terminal = Terminal(columns)
     assert terminal.run(workdir) == 0
-    percents = [int(line.partition("%")[0]) for line in terminal.progress]
-    assert len(set(percents)) > 3, "it does not move during the big file"
-    assert len(percents) <= 30
-    assert max(map(len, terminal.progress)) < columns
-    if columns == 80:
-        assert re.match(
-            r"\d+%  \d.*B of 15\.0 MB  .*B/s  0:00:0\d left  a big file\.bin", terminal.progress[1]
-        )
+    widths = [sum(1 + (letter > "\u10ff") for letter in line) for line in terminal.progress]
+    assert 3 < len(widths) <= 30
+    assert max(widths) < columns
+    if columns > 12:
+        percents = [re.findall(r"(\d+)%", line)[0] for line in terminal.progress]
+        assert len(set(percents)) > 3, "it does not move during the big file"
+        whole = rf"Uploading  \d+%  \d.*B of 15\.0 MB  .*B/s  0:00:0\d left  {name[:3]}"
+        assert any(re.match(whole, line) for line in terminal.progress)
+    else:
+        assert terminal.progress[0] == "Uploading  "
     assert [line.split("  ")[0] for line in terminal.screen][:2] == ["uploaded", "uploaded"]
     assert terminal.screen[-1].startswith(LINK[:columns])
 
@@ -286,7 +369,7 @@ def test_interrupted_terminal_is_left_clean(workdir: Workdir, google: FakeGoogle
     terminal.reader.join()
     assert terminal.screen == [
         "Uploading: Interrupted.",
-        f'"{NAME}" is as it was; "{NAME} (uploading)" waits for the next run.',
+        NEXT_RUN,
     ]
 
 
