@@ -22,11 +22,10 @@ class FakeGoogle:
         bandwidth: float | None = None,
         *,
         user: str = USER,
-        strict_fields: bool = True,
     ) -> None:
         """`round_trip`: seconds added to each call. `bandwidth`: bytes a second for all of them."""
         self.user = user
-        self.world = World(user, Drive(user), strict_fields=strict_fields)
+        self.world = World(user, Drive(user))
         self.service = Service(self.world, round_trip)
         self.server = Server(self.service, bandwidth)
         self.client: dict[str, Any] = self.world.accounts.add_client()

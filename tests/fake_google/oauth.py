@@ -32,7 +32,6 @@ AUTH_PARAMETERS = {
 REDIRECTED = {"access_denied", "admin_policy_enforced", "server_error", "temporarily_unavailable"}
 PAGE_ONLY = {
     "deleted_client": "The OAuth client was deleted.",
-    "disabled_client": "The OAuth client was disabled.",
     "invalid_client": "The OAuth client was not found.",
     "org_internal": "This client is restricted to users within its organization.",
     "redirect_uri_mismatch": "The redirect URI does not match the client's type.",

@@ -170,8 +170,6 @@ def get(viewer: Viewer, request: Request) -> Any:
 def copy(viewer: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/reference/rest/v3/files/copy"""
     source = viewer.find(request.captured["fileId"])
-    if source.id in viewer.drive.refused_copies:
-        raise Refusal(viewer.drive.refused_copies[source.id])
     if source.is_folder:
         raise Refusal("403-cannotCopyFile")
     metadata = checked_metadata(request_json(request), ["mimeType"])
@@ -448,7 +446,7 @@ def about(viewer: Viewer, request: Request) -> Any:
     drive = viewer.drive
     used = drive.used_by(viewer.user)
     quota = {
-        "usage": str(used + drive.usage_elsewhere),
+        "usage": str(used),
         "usageInDrive": str(used),
         "usageInDriveTrash": str(drive.used_by(viewer.user, trashed=True)),
     }

@@ -194,13 +194,11 @@ class Drive:
         self.used: set[str] = set()  # ids that a file has or had
         self.roots: dict[str, str] = {}  # each user's My Drive
         self.pages: dict[str, tuple[object, list[str]]] = {}  # what page tokens stand for
-        self.refused_copies: dict[str, str] = {}
         self.folder_times: deque[float | str] = deque()
         self.names: dict[str, list[tuple[float, str]]] = {}  # of each file: (since when, name)
         self.writes: deque[float] = deque()
         # What tests may set:
         self.quota_limit: int | None = None  # bytes
-        self.usage_elsewhere = 0  # bytes of the quota that mail and photos take
         self.write_limit: int | None = None  # a second
         self.name_lag = FOR_GOOD  # seconds until queries by name know a new name
         self.page_size_cap: int | None = None
@@ -319,10 +317,6 @@ class Drive:
         """Have the next folders that clients make bear a createdTime that is so many seconds off,
         or that very one: Google's servers have more than one clock."""
         self.folder_times.extend(skews)
-
-    def refuse_copy(self, file_id: str, reason: str = "403-cannotCopyFile") -> None:
-        """Have every copy of this file end in that error."""
-        self.refused_copies[file_id] = Refusal(reason).name
 
     # -- For tests: looking ------------------------------------------------------------------------
 
@@ -514,7 +508,7 @@ class Drive:
     def check_room(self, user: str, size: int, replaced: int = 0) -> None:
         if self.quota_limit is None:
             return
-        if self.used_by(user) + self.usage_elsewhere + size - replaced > self.quota_limit:
+        if self.used_by(user) + size - replaced > self.quota_limit:
             raise Refusal("403-storageQuotaExceeded")
 
     def count_write(self) -> None:

@@ -9,17 +9,6 @@ from .messages import Request
 from .state import Drive, File, rank
 from .world import World
 
-FILE_FIELDS = "kind,id,name,mimeType"
-# What an answer holds when `fields` is not given.
-# https://developers.google.com/workspace/drive/api/guides/create-file
-DEFAULT_FIELDS = {
-    "File": FILE_FIELDS,
-    "FileList": f"kind,incompleteSearch,nextPageToken,files({FILE_FIELDS})",
-    "Permission": "kind,id,type,role",
-    "PermissionList": "kind,nextPageToken,permissions(kind,id,type,role)",
-    "GeneratedIds": "*",
-}
-
 
 @dataclass(eq=False)
 class Viewer:
@@ -99,18 +88,18 @@ def admit(
     if not grant.scopes & schema.scopes(method):
         raise Refusal("403-insufficientPermissions")
     schema.check_parameters(method, request.params)
-    selection = _selection(world, request, returns) if returns else {}
+    selection = _selection(request, returns) if returns else {}
     return Viewer(world, grant, request.flag("supportsAllDrives"), selection)
 
 
-def _selection(world: World, request: Request, returns: str) -> fields.Selection:
+def _selection(request: Request, returns: str) -> fields.Selection:
     text = request.params.get("fields")
     if text:
         return fields.parse(text, returns)
-    must = returns not in DEFAULT_FIELDS or (world.strict_fields and returns != "GeneratedIds")
-    if text == "" and returns in DEFAULT_FIELDS:  # rclone's way to say that it needs nothing
-        must = False
-    if must and request.params.get("alt") != "media":
-        text = "The 'fields' parameter is required for this method."
-        raise Refusal("400-required", text, "fields")
-    return fields.parse(DEFAULT_FIELDS[returns], returns)
+    if text == "" and returns == "File":  # rclone's way to say that it needs nothing
+        return fields.parse("id", returns)
+    if returns != "GeneratedIds" and request.params.get("alt") != "media":
+        raise Refusal(
+            "400-required", "The 'fields' parameter is required for this method.", "fields"
+        )
+    return {}

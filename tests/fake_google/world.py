@@ -20,7 +20,6 @@ CONSENT_ANSWERS = {
     # shown on Google's own page, so that the app hears nothing
     "never",
     "deleted_client",
-    "disabled_client",
     "invalid_client",
     "org_internal",
     "redirect_uri_mismatch",
@@ -63,6 +62,5 @@ class World:
     accounts: Accounts = field(default_factory=Accounts)
     consent: Consent = field(default_factory=Consent)
     mails: list[Mail] = field(default_factory=list)
-    strict_fields: bool = True
     # Handles a call inside a batch; the service, which is a layer above, puts itself here.
     perform: Callable[[Request], Reply] = field(default=routeless)
