@@ -70,7 +70,7 @@ try:
 
     import google_auth_httplib2
     import httplib2
-    from google.auth.exceptions import TransportError
+    from google.auth.exceptions import GoogleAuthError, TransportError
     from google.oauth2.credentials import Credentials
     from googleapiclient.discovery import build
     from googleapiclient.errors import BatchError, HttpError
@@ -111,7 +111,7 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
     if dry_run:
         preview(plan)
         return
-    kept = f'"{FOLDER_NAME}" was not replaced.'
+    kept = f'"{FOLDER_NAME}" was not replaced by this run.'
     report.begin(
         "Creating the folder", f"{kept} If the new folder was created, the next run uses it."
     )
@@ -124,7 +124,7 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         upload_files(drive, plan, [file for file in files if file not in copied])
         report.begin("Sharing", resumable)
         lost = drive.copy_permissions(plan)
-        report.begin("Renaming", f'"{FOLDER_NAME}" is the whole old or new folder: {plan.link}')
+        report.begin("Renaming", f'"{FOLDER_NAME}" is the old folder, or complete: {plan.link}')
         new = drive.rename(plan)
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
@@ -176,7 +176,7 @@ def summarize(
 ) -> None:
     newest, removed, strangers = ending
     sent = [file.size for file in plan.bodies if file not in copied]
-    counts = f"{len(sent)} uploaded, {len(copied)} unchanged and copied within Drive"
+    counts = f"{len(sent)} uploaded, {len(copied)} unchanged"
     lines = [f'"{FOLDER_NAME}": {counts}, {amount(sum(sent))} sent in {seconds:.1f} s.']
     if removed:
         fate = "was deleted for good" if DELETE_PERMANENTLY else "is in the trash for 30 days"
@@ -194,7 +194,7 @@ def summarize(
 # ---- Checking the settings and the files ---------------------------------------------------------
 DRIVE_SCOPES = [f"https://www.googleapis.com/auth/{name}" for name in ("drive.file", "drive")]
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
-PATH_RULES = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n, \t and others.
+PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n and \t.
 FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths."""
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
@@ -211,6 +211,9 @@ class LocalFile:
         self.entry, self.path = entry, HERE / entry
         self.name = self.path.name
         with named_in_errors(self.path):
+            if not self.path.exists():
+                shown = re.sub(CONTROL, lambda letter: repr(letter[0])[1:-1], str(self.path))
+                raise Problem(f"There is no file at {shown}.")
             self.stat = self.path.stat()
             self.size = self.stat.st_size
             if not self.path.is_file():
@@ -255,11 +258,8 @@ def named_in_errors(path: Path) -> Iterator[None]:
     """Name the file in its OSErrors, which could else be taken for errors of the network."""
     try:
         yield
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        shown = re.sub(CONTROL, lambda letter: repr(letter[0])[1:-1], str(path))
-        if isinstance(error, FileNotFoundError):
-            raise Problem(f"There is no file at {shown}.") from error
-        raise Problem(f"{shown} can't be read. ({quote(error)})") from error
+    except OSError as error:
+        raise Problem(f"{path} can't be read. ({quote(error)})") from error
 
 
 def check() -> tuple[Json, list[LocalFile]]:
@@ -382,7 +382,7 @@ def sign_in(client: Json) -> Any:
 
 def sign_in_again(client: Json, error: HttpError) -> Credentials:
     """Ask for consent if the error says that the sign-in is over. Else raise it."""
-    if error.status_code != 401 and not SIGN_IN_OVER & set(error_reasons(error)):
+    if not SIGN_IN_OVER & set(error_reasons(error) or [str(error.status_code)]):
         raise error
     if "installed" not in client:
         raise Problem(f"Google refused the service account's key. Make a new one. ({quote(error)})")
@@ -401,7 +401,7 @@ def read_token(installed: Json) -> Credentials | None:
         # Other letters would break the head of a request.
         is_sound = all(isinstance(text, str) and re.fullmatch("[!-~]*", text) for text in texts)
         is_ours = is_sound and texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
-        if is_ours and token["refresh_token"]:
+        if is_ours and texts[1]:
             token["client_secret"] = installed["client_secret"]
             return Credentials.from_authorized_user_info(token, SCOPES)
     report.say(
@@ -423,9 +423,7 @@ def save_token(credentials: Credentials) -> None:
         finally:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
-        report.say(
-            f"token.json can't be written, so the next run asks you again. ({error.strerror})"
-        )
+        report.say(f"token.json can't be written, so this sign-in is not kept. ({error.strerror})")
 
 
 def ask_consent(client: Json) -> Credentials:
@@ -442,10 +440,8 @@ def ask_consent(client: Json) -> Credentials:
         retry(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
     except Warning:  # which oauthlib raises
         raise Problem("You did not allow all SCOPES. Run again, and tick every box.") from None
+    report.say("Signed in. Later runs don't ask, if you run this at least every 6 months.")
     save_token(flow.credentials)
-    report.say(
-        "Signed in. token.json keeps you signed in, if you run this at least every 6 months."
-    )
     return flow.credentials
 
 
@@ -608,14 +604,20 @@ def retry_after(error: Exception) -> float:
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
 
 
-def call(request: Any, tolerated: int = 0) -> Any:
-    """Execute a request of googleapiclient's. Return nothing on a status that is tolerated."""
+def call(request: Any, key: str = "", tolerated: int = 0) -> Any:
+    """Execute a request of googleapiclient's. Return None if Google answers with what is tolerated.
+
+    Raise Problem if its answer lacks the key.
+    """
     try:
-        return retry(request.execute)
+        response = retry(request.execute)
     except HttpError as error:
-        if error.status_code != tolerated:
+        if error.status_code != tolerated or not parse_json(error.content):
             raise
-        return {}
+        return None
+    if key and key not in response:
+        raise Problem(f'Google\'s answer lacks "{key}". Run again.')
+    return response
 
 
 def in_parallel(
@@ -678,7 +680,8 @@ class Drive:
         self.corpus: Json = {}  # where to look, if the parent is in a shared drive
 
     def get(self, file_id: str, fields: str) -> Json:
-        return call(self.files.get(fileId=file_id, fields=fields, supportsAllDrives=True), 404)
+        request = self.files.get(fileId=file_id, fields=fields, supportsAllDrives=True)
+        return call(request, tolerated=404) or {}
 
     def find_parent(self) -> None:
         """Raise Problem unless the parent is a folder. See whether it is in a shared drive."""
@@ -702,9 +705,9 @@ class Drive:
         fields = f"nextPageToken,incompleteSearch,files({fields})"
         options = self.corpus | {"q": f"{query} and trashed = false", "fields": fields}
         request = self.files.list(supportsAllDrives=True, pageSize=1000, **options)
-        while request and (response := call(request, tolerated)):
+        while request and (response := call(request, "files", tolerated)):
             token = response.get("nextPageToken")
-            if "files" not in response or token in tokens or response.get("incompleteSearch"):
+            if token in tokens or response.get("incompleteSearch"):
                 raise Problem("Drive did not list everything. Run again.")
             tokens.add(token)
             found += response["files"]
@@ -728,7 +731,7 @@ class Drive:
         ids: list[str] = []
         while len(ids) < count:
             request = self.files.generateIds(count=min(count - len(ids), 1000), fields="ids")
-            if not (new := call(request).get("ids")):
+            if not (new := call(request, "ids")["ids"]):
                 raise Problem("Google gave no IDs for new files. Run again.")
             ids += new
         return ids
@@ -763,7 +766,7 @@ class Drive:
         """Give the new folder its final name: the one moment at which it replaces the old one."""
         options: Json = {"fields": FOLDER_FIELDS, "supportsAllDrives": True}
         request = self.files.update(fileId=plan.folder_id, body={"name": FOLDER_NAME}, **options)
-        item = call(request, tolerated=404)
+        item = call(request, "id", tolerated=404)
         if not item or item.get("trashed"):
             report.begin(report.step, f'"{FOLDER_NAME}" was not replaced by this run.')
             raise Problem("The new folder was removed, by somebody or by a later run. Run again.")
@@ -801,7 +804,7 @@ class Drive:
         lost = ["its star" for folder in plan.replaced if folder.is_starred]
         for folder in [folder for folder in plan.replaced if folder.is_shared]:
             request = permissions.list(fileId=folder.id, fields=PERMISSIONS, **options)
-            for body in call(request, tolerated=404).get("permissions", []):
+            for body in (call(request, "permissions", 404) or {}).get("permissions", []):
                 # The others get no mail, and Drive refuses the option.
                 mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
                 request = permissions.create(
@@ -1013,15 +1016,15 @@ NETWORK_ERRORS = (OSError, http.client.HTTPException, httplib2.HttpLib2Error, Tr
 # Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
 TRANSIENT = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
 TRANSIENT |= {"internal_failure", "server_error", "temporarily_unavailable"}
-SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
+SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError", "401"}
 EXPLANATIONS = {
     "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at the "
     "address that follows, wait some minutes, and run again.",
-    "appNotAuthorizedToFile": "drive.file does not reach this. See SCOPES in README.md.",
+    "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
     "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
     "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES.",
-    "insufficientPermissions": "The sign-in does not cover SCOPES. Delete token.json, run again.",
+    "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json; run again.",
     "notFound": "It is no longer in Drive, or out of reach. See SCOPES in README.md.",
     "storageQuotaExceeded": "Google Drive is full. Empty its trash, or set DELETE_PERMANENTLY. "
     "A service account has no storage: see README.md.",
@@ -1033,7 +1036,7 @@ EXPLANATIONS = {
     "7 days, publish the app as README.md shows.",
     "org_internal": "The OAuth client is for one organization. Sign in with an account of that.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
-    "CERTIFICATE_VERIFY_FAILED": "The answer may not be Google's. See this name in README.md.",
+    "CERTIFICATE_VERIFY_FAILED": "This may not be Google. See this error in README.md.",
     "NO_CERTIFICATE_OR_CRL_FOUND": "HTTPLIB2_CA_CERTS or REQUESTS_CA_BUNDLE names no certificates.",
 }
 NOT_GOOGLE = "This page is not Google's, but a proxy's or a Wi-Fi's. Open any web page to see it."
@@ -1072,7 +1075,8 @@ def is_transient(error: Exception) -> bool:
 
 def explain(error: Exception) -> str:
     """Say what happened and what to do, with the words of Google or Python at the end."""
-    text = "The connection to Google failed."
+    is_network = isinstance(error, NETWORK_ERRORS)
+    text = "The connection to Google failed." if is_network else "Google refused this."
     if isinstance(error, HttpError):
         is_page = error.content and not parse_json(error.content)
         refused = NOT_GOOGLE if is_page else "Google refused this."
@@ -1120,7 +1124,8 @@ class Report:
     def progress(self, title: str, done: dict[LocalFile, int], seconds: float) -> None:
         """Show on a terminal how many bytes of each file are done, until something else is said."""
         sent, total = sum(done.values()), sum(file.size for file in done) or 1
-        left = timedelta(seconds=round((total - sent) * seconds / sent)) if sent else "?"
+        is_early = sent < total / 100
+        left = "?" if is_early else timedelta(seconds=round((total - sent) * seconds / sent))
         names = ", ".join(file.name for file in done if 0 < done[file] < file.size)
         figures = f"{100 * sent // total}%  {amount(sent)} of {amount(total)}"
         line = f"{title}  {figures}  {amount(sent / seconds)}/s  {left} left  {names}"
@@ -1191,7 +1196,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as signaled:
         text = "Interrupted." if signaled.code == 130 else "Terminated."
         status = int(signaled.code or 0)
-    except (HttpError, *NETWORK_ERRORS) as error:
+    except (HttpError, GoogleAuthError, *NETWORK_ERRORS) as error:
         text, status = explain(error), 1
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
