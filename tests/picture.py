@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_google import FakeGoogle
-from workdir import REPOSITORY, clean_environment
+from workdir import REPOSITORY, clean_environment, edit_settings
 
 PICTURE = Path(__file__).with_suffix(".svg")
 COLUMNS, ROWS = 60, 24
@@ -78,9 +78,7 @@ def set_files(script: Path, sizes: dict[str, int]) -> None:
     for name, size in sizes.items():
         if not (script.parent / name).exists():
             (script.parent / name).write_bytes(os.urandom(size))
-    text = script.read_text()
-    start = text.index("\nFILES = ") + 1
-    script.write_text(text[:start] + f"FILES = {list(sizes)!r}" + text[text.index("\n", start) :])
+    edit_settings(script, FOLDER_NAME="Reports", FILES=list(sizes))
 
 
 def screens(command: list[str], environment: dict[str, str]) -> Iterator[list[str]]:
