@@ -133,7 +133,7 @@ def test_second_run_in_the_middle_of_a_first(
     is_made = POINTS.index(point) >= MADE
     is_renamed = POINTS.index(point) >= RENAMED
     assert outcome.status == (1 if is_made and not is_renamed else 0), outcome.err
-    assert ("by a run that started later" in outcome.err) == (outcome.status == 1)
+    assert ("by a later run" in outcome.err) == (outcome.status == 1)
     assert_replaced(google, second_content if is_made else first_content)
     google.service.watchers.clear()
     assert workdir.run().status == 0

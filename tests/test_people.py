@@ -23,6 +23,10 @@ LINK = "https://drive.google.com/drive/folders/"
 OLD = {"old.txt": b"old", "same.txt": b"same"}
 NEW = {"new.txt": b"new", "same.txt": b"same"}
 THEIRS = {"theirs.txt": b"theirs"}
+OVERTAKEN = "A later run has put its folder in place already: this run's was removed."
+REMOVED = """Renaming: The new folder was removed, by somebody or by a later run. Run again.
+"Quickstart uploads" was not replaced by this run.
+"""
 Tree = list[tuple[str, Any]]
 
 scopes = pytest.mark.parametrize("scope", SCOPES, ids=["drive.file", "drive"])
@@ -60,10 +64,15 @@ def trashed(google: FakeGoogle) -> list[str]:
     return sorted(folder.name for folder in google.drive.folders(trashed=True))
 
 
-def strangers(outcome: Outcome) -> list[str]:
-    """The IDs of the folders of which the run says that they stay."""
-    lines = [line for line in outcome.lines if line.startswith("Not this script's, or not yours")]
-    return re.findall(re.escape(LINK) + r"([\w-]+)", "".join(lines))
+def told(new: File, *, removed: bool, permanently: bool, stays: list[File]) -> list[str]:
+    """The last lines of a run: what became of the old folder, what stays, and the link."""
+    fate = "was deleted for good" if permanently else "is in the trash for 30 days"
+    links = ", ".join(f'"{folder.name}" {LINK}{folder.id}' for folder in stays)
+    return [
+        *([f"The old folder {fate}. The new one has another link."] if removed else []),
+        *([f"Not made by this script, or not removable, so it stays: {links}."] if stays else []),
+        f"{LINK}{new.id}",
+    ]
 
 
 # ---- Runs that follow one another ----------------------------------------------------------------
@@ -187,16 +196,18 @@ def test_what_somebody_does_during_the_upload_stays_done(
     set_up(workdir, permanently=permanently, scope=scope)
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")
-    (new,) = [folder for folder in google.drive.folders(NAME) if folder.id in outcome.lines[-1]]
-    (other,) = {folder.id for folder in google.drive.folders()} - before - {new.id} or {""}
     everything = sorted([*tree((NAME, NEW)), *deed.beside], key=lambda entry: entry[0])
     assert google.drive.everything() == everything
     is_trashed = not deed.keeps_old and not permanently
     assert trashed(google) == [*deed.in_trash, *([NAME] if is_trashed else [])]
-    assert strangers(outcome) == ([other] if deed.is_said and scope == SCOPE else [])
-    if deed.keeps_old and old.id in google.drive.files and not old.trashed:
-        assert "is in the trash" not in outcome.out, "the old folder is where somebody put it"
-        assert "was deleted" not in outcome.out, "the old folder is where somebody put it"
+    made = [folder for folder in google.drive.folders() if folder.id not in before]
+    (new,) = [folder for folder in made if folder.extra]
+    assert outcome.lines[3:] == told(
+        new,
+        removed=not deed.keeps_old,
+        permanently=permanently,
+        stays=[folder for folder in made if deed.is_said and scope == SCOPE and folder != new],
+    )
 
 
 @removals
@@ -279,9 +290,14 @@ def test_folder_that_is_there_before(
     stays = [] if goes else [(folder.name, OLD)]
     assert google.drive.everything() == tree(*stays, (NAME, NEW))
     assert trashed(google) == ([folder.name] if goes and not permanently else [])
-    assert strangers(outcome) == ([there.id] if is_seen and not goes else [])
-    assert ("copied (unchanged)  same.txt" in outcome.lines) == goes
-    assert ("The old folder" in outcome.out) == (goes and folder.name == NAME)
+    assert ("copied within Drive (unchanged)  same.txt" in outcome.lines) == goes
+    (new,) = [folder for folder in google.drive.folders(NAME) if folder != there]
+    assert outcome.lines[3:] == told(
+        new,
+        removed=goes and folder.name == NAME,
+        permanently=permanently,
+        stays=[there] if is_seen and not goes else [],
+    )
 
 
 @removals
@@ -298,10 +314,10 @@ def test_dry_run_tells_what_becomes_of_it(
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.lines == [
         "upload  new.txt  3 bytes",
-        f"{'copy (unchanged)' if goes else 'upload'}  same.txt  4 bytes",
+        f"{'copy within Drive (unchanged)' if goes else 'upload'}  same.txt  4 bytes",
         *(["leave out (no longer in FILES)  old.txt"] if goes else []),
         *([f"{fate}  {link}"] if goes and folder.name == NAME else []),
-        *([] if goes else [f"leave alone (not this script's, or not yours to remove)  {link}"]),
+        *([] if goes else [f"leave alone (not made by this script, or not removable)  {link}"]),
     ]
     assert google.drive.everything() == before
 
@@ -411,22 +427,29 @@ def test_of_runs_at_once_one_complete_folder_is_left(
     assert left.shared
     assert (outcomes[winner].status, outcomes[winner].err) == (0, "")
     for loser in losers:
-        status, out, err = outcomes[loser].status, outcomes[loser].out, outcomes[loser].err
+        outcome = outcomes[loser]
         if order == "the newest is first":
-            assert status == 1
-            assert "The new folder was removed, by somebody or by a run that started later" in err
-        elif order == "all at the same moment":
-            assert status == 0
-            assert err.startswith("A run that was started later is in place already")
-            assert out.endswith(f"{LINK}{left.id}\n")
+            assert (outcome.status, outcome.err) == (1, REMOVED)
         else:
-            assert (status, err) == (0, "")
+            assert (outcome.status, outcome.err) == (0, "")
+            is_overtaken = order == "all at the same moment"
+            assert (OVERTAKEN in outcome.lines) == is_overtaken
+            own = runs.folders[loser]
+            assert outcome.lines[-1] == f"{LINK}{left.id if is_overtaken else own}"
 
 
 @removals
-@pytest.mark.parametrize("skew", [-3, 0, 3])
+@pytest.mark.parametrize(
+    ("skew", "call"),
+    [
+        (-3, "files.update.rename"),
+        (0, "files.update.rename"),
+        (3, "files.update.rename"),
+        (-3, "files.create.multipart"),
+    ],
+)
 def test_run_that_starts_later_wins_by_whatever_clock(
-    google: FakeGoogle, tmp_path: Path, workdir: Workdir, skew: float, permanently: bool
+    google: FakeGoogle, tmp_path: Path, workdir: Workdir, skew: float, call: str, permanently: bool
 ) -> None:
     """It has seen the other's folder, so it knows that its own is the later one."""
     google.drive.skew_folders(0, skew)
@@ -436,10 +459,14 @@ def test_run_that_starts_later_wins_by_whatever_clock(
     set_up(second, later, permanently)
     set_up(workdir, permanently=permanently)
     outcomes: list[Outcome] = []
-    once(google, "before", "files.update.rename", lambda: outcomes.append(second.run()))
+    once(google, "before", call, lambda: outcomes.append(second.run()))
     outcome = workdir.run()
-    assert [outcome.status, outcomes[0].status] == [1, 0]
-    assert "The new folder was removed, by somebody or by a run that started later" in outcome.err
+    assert (outcomes[0].status, outcomes[0].err) == (0, "")
+    assert outcome.status == 1
+    if permanently and call == "files.create.multipart":
+        assert outcome.err.startswith("Uploading: It is no longer in Drive, or out of reach.")
+    else:
+        assert outcome.err == REMOVED
     assert google.drive.everything() == tree((NAME, later))
 
 
@@ -598,10 +625,11 @@ TIMES = {
     "year -1.txt": (-62198755200 * 10**9, "0001-01-01T00:00:00.000Z"),
     "year 1.txt": (-62135596800 * 10**9, "0001-01-01T00:00:00.000Z"),
     "year 999.txt": (-30610224001 * 10**9, "0999-12-31T23:59:59.000Z"),
-    "before 1970.txt": (-1, "1969-12-31T23:59:59.999Z"),
+    "before 1970.txt": (-1_000000, "1969-12-31T23:59:59.999Z"),
     "half a day.txt": (-86400_500000000, "1969-12-30T23:59:59.500Z"),
     "1970.txt": (0, "1970-01-01T00:00:00.000Z"),
-    "nanoseconds.txt": (1234567890_987999999, "2009-02-13T23:31:30.987Z"),
+    "nanoseconds.txt": (1234567890_987654321, "2009-02-13T23:31:30.987Z"),
+    "as a float.txt": (1234567890_986999988, "2009-02-13T23:31:30.987Z"),
     "year 9999.txt": (253402300799_999000000, "9999-12-31T23:59:59.999Z"),
     "year 10000.txt": (253402300800 * 10**9, "9999-12-31T23:59:59.999Z"),
     "the last of all.txt": (2**63 - 1, "2262-04-11T23:47:16.854Z"),
