@@ -30,7 +30,7 @@ def without_seconds(text: str) -> str:
     return re.sub(r"in \d+\.\d s", "in N s", text)
 
 
-NOT_REPLACED = f'"{NAME}" was not replaced.'
+NOT_REPLACED = f'"{NAME}" was not replaced by this run.'
 NEXT_RUN = f'{NOT_REPLACED} The next run continues with "{WORKING_NAME}", if that is still there.'
 CHANGED_NOTHING = "Nothing in Drive was changed."
 
@@ -45,7 +45,7 @@ def test_whole_output_of_a_run(workdir: Workdir, google: FakeGoogle) -> None:
         "copied within Drive (unchanged)  same.txt\n"
         "uploaded  new.txt  5 bytes\n"
         "uploaded  big.bin  1.6 MB\n"
-        f'"{NAME}": 2 uploaded, 1 unchanged and copied within Drive, 1.6 MB sent in N s.\n'
+        f'"{NAME}": 2 uploaded, 1 unchanged, 1.6 MB sent in N s.\n'
         "The old folder is in the trash for 30 days. The new one has another link.\n"
         f"{LINK}{new.id}\n"
     )
@@ -79,7 +79,7 @@ def test_whole_output_of_a_run_with_much_to_tell(workdir: Workdir, google: FakeG
     (new,) = google.drive.folders(NAME)
     assert (outcome.status, outcome.err) == (0, "")
     *_, counts, fate, lost, stays, link = without_seconds(outcome.out).splitlines()
-    assert counts.startswith(f'"{NAME}": 2 uploaded, 1 unchanged ')
+    assert counts.startswith(f'"{NAME}": 2 uploaded, 1 unchanged, ')
     assert fate == "The old folder was deleted for good. The new one has another link."
     assert lost.startswith(
         "Not carried over from the old folder: its star, friend@example.com as reader (Google: 403 "
@@ -256,7 +256,7 @@ INTERRUPTED = {
         "Creating the folder",
         f"{NOT_REPLACED} If the new folder was created, the next run uses it.",
     ),
-    "files.update.rename": ("Renaming", f'"{NAME}" is the whole old or new folder: {LINK}'),
+    "files.update.rename": ("Renaming", f'"{NAME}" is the old folder, or complete: {LINK}'),
 }
 
 

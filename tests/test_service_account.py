@@ -154,7 +154,7 @@ def test_no_storage_of_its_own(
     *_, what, standing = outcome.err.splitlines()
     assert (outcome.status, standing) == (
         1,
-        f'"{NAME}" was not replaced. The unfinished new folder was deleted.',
+        f'"{NAME}" was not replaced by this run. The unfinished new folder was deleted.',
     )
     assert "A service account has no storage: see README.md. (Google: 403 storageQuota" in what
     assert [file.name for file in google.drive.files.values() if NAME in file.name] == []
@@ -265,7 +265,8 @@ def test_reader_of_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None:
         "Creating the folder: This sign-in may not write to PARENT_FOLDER_ID. See SCOPES. "
         "(Google: 403 insufficientParentPermissions Insufficient permissions for the specified "
         "parent)",
-        f'"{NAME}" was not replaced. If the new folder was created, the next run uses it.',
+        f'"{NAME}" was not replaced by this run. '
+        "If the new folder was created, the next run uses it.",
     )
     assert held(google, drive_id) == []
 

@@ -18,7 +18,7 @@ from workdir import REPOSITORY, Outcome, Workdir
 
 NOT_SENT = "Nothing was sent."
 PATH_RULES = [
-    r'Write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n, \t and others.',
+    r'In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n and \t.',
     "FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths.",
 ]
 GET_CLIENT = [

@@ -29,7 +29,7 @@ if sys.platform != "win32":
     import resource
 
 CHANGED_NOTHING = "Nothing in Drive was changed."
-SIGNED_IN = "Signed in. token.json keeps you signed in, if you run this at least every 6 months."
+SIGNED_IN = "Signed in. Later runs don't ask, if you run this at least every 6 months."
 ASKED = "the request to sign in"  # which stands for these lines
 REQUEST = re.compile(
     r"To sign in to Google, open this link, unless a browser opens by itself:\n"
@@ -341,8 +341,8 @@ def test_sign_in_lost_in_the_middle_of_a_run(user: Workdir, google: FakeGoogle) 
         1,
         [
             f"Uploading: {EXPIRED}",
-            f'"{NAME}" was not replaced. The next run continues with "{WORKING_NAME}", if that is '
-            "still there.",
+            f'"{NAME}" was not replaced by this run. '
+            f'The next run continues with "{WORKING_NAME}", if that is still there.',
         ],
     )
     assert (NAME, OLD) in folders(google)
@@ -360,7 +360,7 @@ def test_token_is_private_whatever_was_there(user: Workdir) -> None:
 
 # ---- token.json that can't be written ------------------------------------------------------------
 
-NOT_WRITTEN = "token.json can't be written, so the next run asks you again. (%s)"
+NOT_WRITTEN = "token.json can't be written, so this sign-in is not kept. (%s)"
 
 
 @needs.file_modes
@@ -368,8 +368,7 @@ def test_read_only_folder(user: Workdir, google: FakeGoogle) -> None:
     user.path.chmod(0o555)
     outcome = run(user, as_root=False)
     user.path.chmod(0o755)
-    assert lines(outcome)[:2] == [ASKED, NOT_WRITTEN % "Permission denied"]
-    assert outcome.status == 0
+    assert_uploaded(google, outcome, ASKED, SIGNED_IN, NOT_WRITTEN % "Permission denied")
     assert not (user.path / "token.json").exists()
 
 
@@ -387,8 +386,9 @@ def test_folder_in_the_place_of_the_token(user: Workdir, google: FakeGoogle) -> 
     (user.path / "token.json").mkdir()
     outcome = run(user)
     assert outcome.status == 0
-    assert lines(outcome)[:2] == [NO_USE, ASKED]
-    assert lines(outcome)[2].startswith((NOT_WRITTEN % "").rstrip(")"))
+    *before, last = lines(outcome)
+    assert before == [NO_USE, ASKED, SIGNED_IN]
+    assert last.startswith((NOT_WRITTEN % "").rstrip(")"))
     assert [path.name for path in user.path.glob("*token.json*")] == ["token.json"]
 
 

@@ -108,8 +108,8 @@ def test_output_into_nul_loses_no_result(workdir: Workdir) -> None:
 # As typed in FILES, and how the script shows it.
 PATHS = {
     "no r before the quotes": ("C:\new\table.txt", r"C:\new\table.txt"),
-    "a backslash before a digit": ("C:\2024.txt", r"C:\x824.txt"),
-    "a NUL": ("C:\0.txt", r"C:\x00.txt"),
+    "a backslash before a digit": ("C:\\data\2024.txt", r"C:\data\x824.txt"),
+    "a NUL": ("C:\\data\0.txt", r"C:\data\x00.txt"),
     "quotes of Copy as path": (r'"C:\Users\me\a.txt"', r'"C:\Users\me\a.txt"'),
     "a comma forgotten": ("a.txtb.txt", "a.txtb.txt"),
     "a home folder": ("~/a.txt", os.path.join("~", "a.txt")),
@@ -124,7 +124,9 @@ def refuse_as_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     def stat(path: Any, **options: Any) -> Any:
         if re.search(r'[\x01-\x1f"*?<>|]', str(path)):
             words = "The filename, directory name, or volume label syntax is incorrect"
-            raise OSError(22, words, str(path))
+            error = OSError(22, words, str(path))
+            error.winerror = 123  # type: ignore[attr-defined]
+            raise error
         return real(path, **options)
 
     monkeypatch.setattr(os, "stat", stat)
