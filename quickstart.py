@@ -192,7 +192,7 @@ def summarize(
 
 
 # ---- Checking the settings and the files ---------------------------------------------------------
-DRIVE_SCOPES = [f"https://www.googleapis.com/auth/{name}" for name in ("drive.file", "drive")]
+DRIVE_SCOPES = "https://www.googleapis.com/auth/drive.file, https://www.googleapis.com/auth/drive"
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
 PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n and \t.
 FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths."""
@@ -200,7 +200,7 @@ GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
 credentials.json. README.md shows each step."""
 # The ID that PARENT_FOLDER_ID is or, being an address, contains.
-PARENT = re.search(r"/folders/([\w-]+)|[?&]id=([\w-]+)|^([\w-]+)$", str(PARENT_FOLDER_ID))
+PARENT = re.search(r"/folders/([\w-]+)|[?&]id=([\w-]+)|^'([\w-]+)'$", repr(PARENT_FOLDER_ID))
 PARENT_ID = next(filter(None, PARENT.groups())) if PARENT else ""
 
 
@@ -296,20 +296,18 @@ def check() -> tuple[Json, list[LocalFile]]:
 
 def check_settings() -> list[str]:
     def texts(values: Any) -> bool:
-        is_list = isinstance(values, list) and len(values) > 0
+        is_list = isinstance(values, list | tuple) and len(values) > 0
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
-        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': texts([PARENT_FOLDER_ID])
-        and bool(PARENT_ID),
+        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': PARENT_ID != "",
         "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
         "PARALLEL_UPLOADS must be a whole number, 1 or more.": PARALLEL_UPLOADS in range(1, 10**6),
-        f"SCOPES must be a list of these, in quotes: {', '.join(DRIVE_SCOPES)}.": (
-            texts(SCOPES) and set(SCOPES) <= set(DRIVE_SCOPES)
-        ),
+        f"SCOPES must be a list of these, in quotes: {DRIVE_SCOPES}.": texts(SCOPES)
+        and all(scope in DRIVE_SCOPES.split(", ") for scope in SCOPES),
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
         "SIGN_IN_PORT must be a whole number from 0 to 65535.": SIGN_IN_PORT in range(65536),
     }
@@ -335,9 +333,7 @@ def read_client() -> Json:
     if "web" in client:
         raise Problem(f'credentials.json is for a client of type "Web application". {GET_CLIENT}')
     if not all(isinstance(text, str) for text in texts):
-        raise Problem(
-            f"credentials.json is not an OAuth client from Google's console. {GET_CLIENT}"
-        )
+        raise Problem(f"credentials.json is no OAuth client from Google's console. {GET_CLIENT}")
     if "YOUR_" in "".join(map(str, texts)):
         raise Problem(f"credentials.json is still the example. {GET_CLIENT}")
     return client
@@ -352,7 +348,7 @@ def service_account(key: Json) -> Any:
         return ServiceAccount.from_service_account_info(key, **options)
     except ValueError:
         raise Problem(
-            "credentials.json is a damaged key of a service account. Make a new key."
+            "credentials.json is a service account's, but damaged. Make a new key."
         ) from None
 
 
@@ -385,7 +381,7 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
     if not SIGN_IN_OVER & set(error_reasons(error) or [str(error.status_code)]):
         raise error
     if "installed" not in client:
-        raise Problem(f"Google refused the service account's key. Make a new one. ({quote(error)})")
+        raise Problem(f"The service account's key or this clock is wrong. ({quote(error)})")
     report.say(explain(error))
     return ask_consent(client)
 
@@ -483,9 +479,7 @@ def receive_answer(flow: Any) -> dict[str, str]:
     try:
         server = SignInServer(("127.0.0.1", SIGN_IN_PORT), handler)
     except OSError as error:
-        raise Problem(
-            f"The port in SIGN_IN_PORT can't be used. Set SIGN_IN_PORT to 0. ({error.strerror})"
-        ) from error
+        raise Problem(f"SIGN_IN_PORT can't be used. Choose another. ({error.strerror})") from error
     server.set_app(page)
     port = server.server_port
     flow.redirect_uri = f"http://127.0.0.1:{port}/"
