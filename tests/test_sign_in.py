@@ -42,17 +42,28 @@ REQUEST = re.compile(
 
 # ---- The user ------------------------------------------------------------------------------------
 
-# A browser whose user says what google.consent.answer says, and which stays open until there is a
-# file beside it. Its environment leads it to the fake.
-BROWSER = """
-import pathlib, sys, time, urllib.request
+# A browser whose user says what google.consent.answer says. Its environment leads it to the fake.
+PERSON = """
+import sys, urllib.request
 urllib.request.urlopen(sys.argv[1]).read()
+"""
+# Likewise, in a browser that stays open until there is a file beside it.
+LINGERING_PERSON = f"""
+import pathlib, time
+{PERSON}
 while not pathlib.Path(__file__).with_name("enough").exists():
     time.sleep(0.05)
 """
 
 
-def page_of(google: FakeGoogle, link: str) -> str:
+def browser(workdir: Workdir, program: str = PERSON) -> str:
+    """The command line of a browser that is this program."""
+    path = workdir.path.parent / "browser.py"
+    path.write_text(program, encoding="utf-8")
+    return f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} %s"
+
+
+def visit(google: FakeGoogle, link: str) -> str:
     """The page that a browser shows in the end."""
     context = ssl.create_default_context(cafile=google.ca_file)
     opener = build_opener(ProxyHandler({"https": google.proxy}), HTTPSHandler(context=context))
@@ -92,7 +103,7 @@ class SignIn:
         return line.decode().replace("\r\n", "\n")
 
     def visit(self) -> str:
-        return page_of(self.google, self.link)
+        return visit(self.google, self.link)
 
     def call(self, path: str, method: str = "GET") -> str:
         """Ask the script's own page for something."""
@@ -123,7 +134,7 @@ def run(workdir: Workdir, *arguments: str, **options: Any) -> Outcome:
     for line in under_way.process.stderr:
         said += line
         if line.startswith("https://accounts.google.com/"):
-            page_of(workdir.google, line.strip())
+            visit(workdir.google, line.strip())
     outcome = under_way.wait()
     outcome.err = said + outcome.err
     return outcome
@@ -620,9 +631,7 @@ def test_link_asks_for_drive_file_only_with_pkce_and_state(
 
 
 def test_browser_opens_by_itself_and_may_stay_open(user: Workdir, google: FakeGoogle) -> None:
-    program = user.path.parent / "browser.py"
-    program.write_text(BROWSER, encoding="utf-8")
-    user.environment["BROWSER"] = f"{shlex.quote(sys.executable)} {shlex.quote(str(program))} %s"
+    user.environment["BROWSER"] = browser(user, LINGERING_PERSON)
     under_way = user.start()
     try:
         under_way.process.wait(30)
