@@ -67,7 +67,7 @@ class Cost:
         seen = len(workdir.google.log)
         outcome = workdir.run()
         assert (outcome.status, outcome.err) == (0, ""), outcome.err
-        (counts,) = re.findall(r"\d+ uploaded, \d+ copied unchanged", outcome.out)
+        (counts,) = re.findall(r"\d+ uploaded, \d+ unchanged", outcome.out)
         self.counts = counts
         self.calls = workdir.google.log[seen:]
         self.operations = [call.operation for call in self.calls]
@@ -191,7 +191,7 @@ def test_sixty_files_with_nothing_new(
     workdir.sign_in()
     cost = Cost(workdir)
     assert cost.operations == NOTHING_NEW
-    assert (cost.counts, cost.content_bytes) == ("0 uploaded, 60 copied unchanged", 0)
+    assert (cost.counts, cost.content_bytes) == ("0 uploaded, 60 unchanged", 0)
     assert cost.body_bytes <= 60 * 1000
     assert bytes_read() == lengths(content)
 
@@ -225,13 +225,13 @@ def drop(content: dict[str, bytes]) -> dict[str, bytes]:
 
 SECOND_RUNS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], int, str]] = {
     # what changed: how, bytes of content sent, what the script says
-    "times alone": (dict, 0, "0 uploaded, 5 copied unchanged"),
-    "one file more": (add, 5, "1 uploaded, 5 copied unchanged"),
-    "one file less": (drop, 0, "0 uploaded, 4 copied unchanged"),
-    "one name": (rename, 0, "0 uploaded, 5 copied unchanged"),
-    "all names": (exchange, 0, "0 uploaded, 5 copied unchanged"),
-    "one content": (edit, 2001, "1 uploaded, 4 copied unchanged"),
-    "one file twice": (double, 0, "0 uploaded, 6 copied unchanged"),
+    "times alone": (dict, 0, "0 uploaded, 5 unchanged"),
+    "one file more": (add, 5, "1 uploaded, 5 unchanged"),
+    "one file less": (drop, 0, "0 uploaded, 4 unchanged"),
+    "one name": (rename, 0, "0 uploaded, 5 unchanged"),
+    "all names": (exchange, 0, "0 uploaded, 5 unchanged"),
+    "one content": (edit, 2001, "1 uploaded, 4 unchanged"),
+    "one file twice": (double, 0, "0 uploaded, 6 unchanged"),
 }
 
 
@@ -279,7 +279,7 @@ def test_run_after_a_killed_one_sends_only_what_is_missing(
     run[0].wait()
     google.service.watchers.clear()
     cost = Cost(workdir)
-    assert cost.counts == "8 uploaded, 12 copied unchanged"
+    assert cost.counts == "8 uploaded, 12 unchanged"
     assert cost.content_bytes == total(dict(list(content.items())[12:]))
 
 
@@ -289,7 +289,7 @@ def test_copies_are_asked_for_a_hundred_at_a_time(workdir: Workdir, google: Fake
     workdir.contents(content)
     workdir.sign_in()
     cost = Cost(workdir)
-    assert cost.counts == "0 uploaded, 250 copied unchanged"
+    assert cost.counts == "0 uploaded, 250 unchanged"
     assert [len(call.parts) for call in google.calls("batch")] == [100, 100, 50]
     assert len(cost.calls) == len(NOTHING_NEW) + 2
 
