@@ -549,9 +549,9 @@ MISTAKES = {
     "generate_ids": ("1 + ''", "TypeError: unsupported operand type(s) for +: 'int' and 'str'"),
     "create_folder": ("assert not 'sense'", "AssertionError"),
     "copy_files": ("int('x')", "ValueError: invalid literal for int() with base 10: 'x'"),
-    "send_multipart": ("1 / 0", "ZeroDivisionError: division by zero"),
+    "upload_file": ("1 / 0", "ZeroDivisionError: division by zero"),
     "verify": ("{}[1]", "KeyError: 1"),
-    "start_session": ("'a'.encode('x')", "LookupError: unknown encoding: x"),
+    "getbytes": ("'a'.encode('x')", "LookupError: unknown encoding: x"),
     "rename": ("next(iter([]))", "StopIteration"),
 }
 
