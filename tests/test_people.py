@@ -121,9 +121,10 @@ def test_later_run_wins_by_whatever_clock(
 ) -> None:
     """Google's servers may tell of a later folder that it is older."""
     google.drive.skew_folders(*skews)
+    versions = [{"a.txt": b"version %d" % number} for number in range(3)]
+    Guard(google, *versions)
     set_up(workdir, permanently=permanently)
-    for number in range(3):
-        content = {"a.txt": b"version %d" % number}
+    for content in versions:
         workdir.contents(content)
         outcome = workdir.run()
         assert outcome.status == 0, outcome.err
@@ -218,8 +219,14 @@ def test_old_folder_that_goes_before_its_sharing_is_read(
     old = add_folder(google, NAME, OLD, mark=MARK)
     google.drive.share(old.id, email="friend@example.com")
     deeds = {"is trashed": google.drive.trash, "is deleted": google.drive.delete}
+    guard = Guard(google, OLD, NEW)
+
+    def remove() -> None:
+        guard.is_there = False
+        deeds[fate](old.id)
+
     if fate in deeds:
-        once(google, "before", "permissions.list", lambda: deeds[fate](old.id))
+        once(google, "before", "permissions.list", remove)
     set_up(workdir, permanently=permanently)
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")
@@ -458,6 +465,7 @@ def test_run_that_starts_later_wins_by_whatever_clock(
     second = Workdir(tmp_path / "second", google)
     set_up(second, later, permanently)
     set_up(workdir, permanently=permanently)
+    Guard(google, NEW, later)
     outcomes: list[Outcome] = []
     once(google, "before", call, lambda: outcomes.append(second.run()))
     outcome = workdir.run()
