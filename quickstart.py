@@ -99,9 +99,9 @@ NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 # ---- The run -------------------------------------------------------------------------------------
 def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
     """Do the whole job. Nothing happens to the old folder before the new one has its name."""
-    began = time.monotonic()
     report.begin("Signing in", "Nothing in Drive was changed.")
     drive = Drive(sign_in(client))
+    began = time.monotonic()
     report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
     try:
         plan = Plan(drive, files)
