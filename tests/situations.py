@@ -66,7 +66,7 @@ class Guard:
     """
 
     def __init__(self, google: FakeGoogle, *versions: dict[str, bytes]) -> None:
-        self.drive = google.drive
+        self.google, self.drive = google, google.drive
         self.versions = versions
         self.is_there = False
         google.watch(self.look)
@@ -75,11 +75,12 @@ class Guard:
         with self.drive.lock:
             found = [(folder, self.held(folder.id)) for folder in self.drive.folders(NAME)]
         complete = [folder for folder, content in found if content in self.versions]
-        for folder, _ in found:
-            is_marked = "appProperties" in folder.extra
-            assert folder in complete or not is_marked, f"not complete {moment} {call}"
-        assert complete or not self.is_there, f"no folder under the name {moment} {call}"
+        marked = [folder for folder, _ in found if "appProperties" in folder.extra]
+        is_well = all(folder in complete for folder in marked) and (complete or not self.is_there)
         self.is_there = bool(complete)
+        if not is_well:
+            self.google.service.watchers.remove(self.look)  # once is enough
+            raise AssertionError(f"no complete folder, or an incomplete one: {moment} {call}")
 
     def held(self, folder_id: str) -> dict[str, bytes | None]:
         return {child.name: child.content for child in self.drive.children(folder_id)}
