@@ -352,7 +352,7 @@ class AtOnce:
             (path / str(number)).mkdir()
             self.workdirs.append(Workdir(path / str(number), google))
             self.tokens.append(set_up(self.workdirs[-1], content, permanently))
-        self.folders = [""] * count  # the ID of each run's folder
+        self.folders: dict[int, File] = {}  # each run's
         self.runs: list[Run] = []
         # Nobody goes on from there before all have come.
         self.meet("after", "files.generateIds")
@@ -371,12 +371,12 @@ class AtOnce:
 
     def note(self, moment: str, call: Call) -> None:
         if (moment, call.operation) == ("after", "files.create.metadata"):
-            self.folders[self.tokens.index(call.token or "")] = call.file_id or ""
+            folder = self.google.drive.file(call.file_id or "")
+            self.folders[self.tokens.index(call.token or "")] = folder
 
     def ranking(self) -> list[int]:
         """The numbers of the runs, the one with the oldest folder first."""
-        files = [self.google.drive.files[key] for key in self.folders]
-        return sorted(range(len(files)), key=lambda n: (files[n].created, files[n].id))
+        return sorted(self.folders, key=lambda n: (self.folders[n].created, self.folders[n].id))
 
     def rename_in_order(self, is_newest_first: bool) -> None:
         """Have each run rename its folder once the one before it in the order has ended."""
@@ -424,13 +424,11 @@ def test_of_runs_at_once_one_complete_folder_is_left(
         runs.meet("after", "files.update.rename")
     else:
         runs.rename_in_order(is_newest_first=order == "the newest is first")
-    created: list[int] = []
-    once(google, "before", "files.update.rename", lambda: created.extend(runs.ranking()))
     outcomes = runs.run()
-    *losers, winner = created
+    *losers, winner = runs.ranking()
     assert google.drive.everything() == tree((NAME, runs.contents[winner]))
     (left,) = google.drive.folders()
-    assert left.id == runs.folders[winner]
+    assert left == runs.folders[winner]
     assert left.shared
     assert (outcomes[winner].status, outcomes[winner].err) == (0, "")
     for loser in losers:
@@ -441,8 +439,33 @@ def test_of_runs_at_once_one_complete_folder_is_left(
             assert (outcome.status, outcome.err) == (0, "")
             is_overtaken = order == "all at the same moment"
             assert (OVERTAKEN in outcome.lines) == is_overtaken
-            own = runs.folders[loser]
-            assert outcome.lines[-1] == f"{LINK}{left.id if is_overtaken else own}"
+            linked = left if is_overtaken else runs.folders[loser]
+            assert outcome.lines[-1] == f"{LINK}{linked.id}"
+
+
+@removals
+def test_run_whose_later_one_is_killed_takes_its_own_folder_away(
+    google: FakeGoogle, tmp_path: Path, permanently: bool
+) -> None:
+    """The later one has put its folder in place, and removes nothing more."""
+    add_folder(google, NAME, OLD, mark=MARK)
+    runs = AtOnce(google, tmp_path, 2, permanently)
+    Guard(google, OLD, *runs.contents)
+    runs.rename_in_order(is_newest_first=True)
+
+    def kill(moment: str, call: Call) -> None:
+        if (moment, call.operation) == ("after", "files.update.rename"):
+            killed = runs.runs[runs.tokens.index(call.token or "")].process
+            google.service.watchers.remove(kill)
+            killed.kill()
+            killed.wait()
+
+    google.watch(kill)
+    outcomes = runs.run()
+    loser, winner = runs.ranking()
+    assert [outcomes[number].status for number in (loser, winner)] == [0, KILLED]
+    assert OVERTAKEN in outcomes[loser].lines
+    assert google.drive.everything() == tree((NAME, runs.contents[winner]))
 
 
 @removals
