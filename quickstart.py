@@ -1,4 +1,4 @@
-"""Put FILES into a Google Drive folder, which replaces the folder of that name from the last run.
+"""Upload FILES to a new folder in Google Drive, which replaces the folder from the last run.
 
 Edit the settings, then run `python quickstart.py`; the first run opens a browser to sign you in.
 The new folder is filled under a working name and renamed once it is complete: until then the old
@@ -17,7 +17,7 @@ FOLDER_NAME = "Quickstart uploads"
 # second one on Windows: ["notes/todo.txt", r"C:\Users\me\photo.jpg"]
 FILES = ["README.md", "requirements.txt"]
 # "root" puts the folder into My Drive. Or give the ID, or the address from the browser, of a folder
-# or shared drive. If you made that by hand, SCOPES must be wider.
+# or shared drive. If you made it by hand, SCOPES must be wider.
 PARENT_FOLDER_ID = "root"
 # False: the old folder goes to the trash, which keeps it for 30 days and counts it as storage.
 # True: it is deleted for good.
@@ -29,7 +29,7 @@ PARALLEL_UPLOADS = 4
 SCOPES = ["https://www.googleapis.com/auth/drive.file"]
 # With a service account: the Workspace user for whom it acts, such as "me@example.com".
 DELEGATED_USER = None
-# The port on this machine to which Google's page leads back, up to 65535. 0 takes a free one.
+# The port on this machine to which Google's page returns, up to 65535. 0 takes any free port.
 SIGN_IN_PORT = 0
 # ---- ... to here. That is all to edit. -----------------------------------------------------------
 
@@ -76,11 +76,11 @@ try:
     from googleapiclient.errors import BatchError, HttpError
     from googleapiclient.http import MediaFileUpload, build_http
 except ImportError as error:
-    print("Python 3.11 or newer and some packages are needed.", file=sys.stderr)
-    print(f"Run: python -m pip install -r requirements.txt ({error})", file=sys.stderr)
+    print("Run quickstart.py with the Python in .venv, 3.11 or newer, or", file=sys.stderr)
+    print(f"run: {sys.executable} -m pip install -r requirements.txt ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 except RuntimeError as error:
-    print(f"HTTPLIB2_CA_CERTS names a file that does not exist. ({error})", file=sys.stderr)
+    print(f"HTTPLIB2_CA_CERTS does not name a file. ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 
 HERE = Path(__file__).resolve().parent
@@ -124,7 +124,8 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         upload_files(drive, plan, [file for file in files if file not in copied])
         report.begin("Sharing", resumable)
         lost = drive.copy_permissions(plan)
-        report.begin("Renaming", f'"{FOLDER_NAME}" is the old folder, or complete: {plan.link}')
+        either = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.link}'
+        report.begin("Renaming", either)
         new = drive.rename(plan)
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
@@ -161,12 +162,12 @@ def preview(plan: Plan) -> None:
         what = "copy within Drive (unchanged)" if file in plan.sources else "upload"
         report.say(f"{what}  {file.name}  {amount(file.size)}", sys.stdout)
     for name in plan.unlisted:
-        report.say(f"leave out (no longer in FILES)  {name}", sys.stdout)
+        report.say(f"leave out (not in FILES)  {name}", sys.stdout)
     for folder in plan.replaced:
         fate = "delete for good" if DELETE_PERMANENTLY else "move to the trash"
         report.say(f"{fate}  {folder}", sys.stdout)
     if any(folder.is_shared or folder.is_starred for folder in plan.replaced):
-        report.say("The link changes: the old folder is shared or starred.", sys.stdout)
+        report.say("The old folder is shared or starred. The new one has another link.", sys.stdout)
     for folder in plan.strangers:
         report.say(f"leave alone (not made by this script, or not removable)  {folder}", sys.stdout)
 
@@ -193,9 +194,10 @@ def summarize(
 
 # ---- Checking the settings and the files ---------------------------------------------------------
 DRIVE_SCOPES = "https://www.googleapis.com/auth/drive.file, https://www.googleapis.com/auth/drive"
+MISNAMED = re.compile(r"client_secret.*\.json|credentials\.json\.(json|txt)")
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
-PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n and \t.
-FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths."""
+PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": otherwise Python changes \n and \t.
+FILES takes no *, ~ or web address and no quotes within quotes. A comma separates two paths."""
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
 credentials.json. README.md shows each step."""
@@ -212,7 +214,8 @@ class LocalFile:
         self.name = self.path.name
         with named_in_errors(self.path):
             if not self.path.exists():
-                shown = re.sub(CONTROL, lambda letter: repr(letter[0])[1:-1], str(self.path))
+                shown = entry if re.search(CONTROL, entry) else str(self.path)
+                shown = re.sub(CONTROL, lambda character: repr(character[0])[1:-1], shown)
                 raise Problem(f"There is no file at {shown}.")
             self.stat = self.path.stat()
             self.size = self.stat.st_size
@@ -240,7 +243,7 @@ class LocalFile:
             return file_digest(content, algorithm).hexdigest()
 
     def verify(self, item: Json, folder_id: str, expected: Json) -> None:
-        """Raise Problem unless the item in Drive holds what the file holds, and held at first."""
+        """Raise Problem unless item has the file's content, unchanged since the run began."""
         with named_in_errors(self.path):
             now = self.path.stat()
         # The ctime betrays a write whose modification time was put back, but not on Windows.
@@ -255,7 +258,7 @@ class LocalFile:
 
 @contextmanager
 def named_in_errors(path: Path) -> Iterator[None]:
-    """Name the file in its OSErrors, which could else be taken for errors of the network."""
+    """Name the file in its OSErrors, which could otherwise be mistaken for the network's."""
     try:
         yield
     except OSError as error:
@@ -266,7 +269,7 @@ def check() -> tuple[Json, list[LocalFile]]:
     """Return what credentials.json holds, and the files. Raise Problem with all that is wrong."""
     problems = check_settings()
     files: dict[Any, LocalFile] = {}
-    for entry in FILES if not problems else []:
+    for entry in [] if any("FILES" in problem for problem in problems) else FILES:
         try:
             file = LocalFile(entry)
             number = file.stat.st_dev, file.stat.st_ino or entry  # 0 on some disks of Windows
@@ -277,16 +280,20 @@ def check() -> tuple[Json, list[LocalFile]]:
             files[number] = files[file.name] = file
         except Problem as problem:
             problems.append(f"FILES: {problem}")
+    if any("There is no file" in problem for problem in problems):
+        problems.append(PATH_RULES)
     client: Json = {}
     try:
         client = read_client()
-        httplib2.proxy_info_from_environment("https")
+        proxy = httplib2.proxy_info_from_environment("https")
+        if proxy and not proxy.proxy_host:
+            raise ValueError("no host")
     except Problem as problem:
         problems.append(str(problem))
     except ValueError:  # whose text may hold a part of the password
         problems.append("https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.")
-    if any("There is no file" in problem for problem in problems):
-        problems.append(PATH_RULES)
+    if not os.path.exists(os.environ.get("REQUESTS_CA_BUNDLE") or HERE):
+        problems.append("REQUESTS_CA_BUNDLE does not name a file.")
     if DELEGATED_USER and "installed" in client:
         problems.append("DELEGATED_USER works only with a service account. Set it to None.")
     if problems:
@@ -318,7 +325,7 @@ def read_client() -> Json:
     """Return what credentials.json holds: an OAuth client, or a service account's key."""
     path = HERE / "credentials.json"
     if not path.exists():
-        wrong = [other.name for other in HERE.glob("credentials.json.[jt]*")]
+        wrong = [path.name for path in HERE.glob("c*.json*") if MISNAMED.match(path.name)]
         cure = f"Rename {wrong[0]} to credentials.json." if wrong else GET_CLIENT
         raise Problem(f"credentials.json is missing. {cure}")
     with named_in_errors(path):
@@ -348,7 +355,7 @@ def service_account(key: Json) -> Any:
         return ServiceAccount.from_service_account_info(key, **options)
     except ValueError:
         raise Problem(
-            "credentials.json is a service account's, but damaged. Make a new key."
+            "credentials.json is a damaged service account key. Make a new one."
         ) from None
 
 
@@ -381,7 +388,9 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
     if not SIGN_IN_OVER & set(error_reasons(error) or [str(error.status_code)]):
         raise error
     if "installed" not in client:
-        raise Problem(f"The service account's key or this clock is wrong. ({quote(error)})")
+        raise Problem(
+            f"The service account's key or this computer's clock is wrong. ({quote(error)})"
+        )
     report.say(explain(error))
     return ask_consent(client)
 
@@ -394,7 +403,7 @@ def read_token(installed: Json) -> Credentials | None:
         token = json.loads(TOKEN_FILE.read_bytes())
         keys = ("client_id", "refresh_token", "token", "expiry")
         texts = [token.get(key) or "" if isinstance(token, dict) else None for key in keys]
-        # Other letters would break the head of a request.
+        # Other characters would break a request's header.
         is_sound = all(isinstance(text, str) and re.fullmatch("[!-~]*", text) for text in texts)
         is_ours = is_sound and texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
         if is_ours and texts[1]:
@@ -406,7 +415,7 @@ def read_token(installed: Json) -> Credentials | None:
     return None
 
 
-def save_token(credentials: Credentials) -> None:
+def save_token(credentials: Credentials) -> bool:
     """Replace token.json, whole or not at all, for this user's eyes only."""
     try:
         descriptor, path = tempfile.mkstemp(prefix="token.json.", dir=HERE)  # of mode 0600
@@ -420,6 +429,8 @@ def save_token(credentials: Credentials) -> None:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
         report.say(f"token.json can't be written, so this sign-in is not kept. ({error.strerror})")
+        return False
+    return True
 
 
 def ask_consent(client: Json) -> Credentials:
@@ -435,9 +446,12 @@ def ask_consent(client: Json) -> Credentials:
     try:
         retry(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
     except Warning:  # which oauthlib raises
-        raise Problem("You did not allow all SCOPES. Run again, and tick every box.") from None
-    report.say("Signed in. Later runs don't ask, if you run this at least every 6 months.")
-    save_token(flow.credentials)
+        raise Problem(
+            "You did not allow all SCOPES. Run again, and select every checkbox."
+        ) from None
+    is_saved = save_token(flow.credentials)
+    until = " Later runs don't ask, if you run this at least every 6 months." if is_saved else ""
+    report.say(f"Signed in.{until}")
     return flow.credentials
 
 
@@ -487,7 +501,7 @@ def receive_answer(flow: Any) -> dict[str, str]:
     address, state = flow.authorization_url(prompt="consent")
     report.say(
         f"To sign in to Google, open this link, unless a browser opens by itself:\n{address}\n"
-        "No browser here? Run this on a machine that has one, and open the link there:\n"
+        "No browser here? On a machine that has one, run this line and open the link there:\n"
         f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE\n"
         f"Waiting up to {SIGN_IN_TIMEOUT / 60:g} minutes for you to sign in."
     )
@@ -582,7 +596,7 @@ def retry(attempt: Callable[[], Any], patience: float = PATIENCE) -> Any:
             if seconds > left:
                 why = f"It lasted longer than {patience:.0f} s: run again later."
                 if asked > max(left, 0):
-                    why = f"Run again after {timedelta(seconds=round(asked))}, as Google asks."
+                    why = f"Google asks to wait {timedelta(seconds=round(asked))}. Run again then."
                 raise GaveUp(f"{explain(error)} {why}") from error
             again = f"Trying again in {seconds:.1f} s; giving up in {left:.0f} s."
             report.say(f"{report.step}: {explain(error)} {again}")
@@ -792,14 +806,14 @@ class Drive:
         return newest, removed, strangers
 
     def copy_permissions(self, plan: Plan) -> list[str]:
-        """Give the new folder the sharing of the old one, without mails. Return what is lost."""
+        """Give the new folder the sharing of the old one, without emails. Return what is lost."""
         permissions: Any = self.service.permissions()
         options: Json = {"supportsAllDrives": True}
         lost = ["its star" for folder in plan.replaced if folder.is_starred]
         for folder in [folder for folder in plan.replaced if folder.is_shared]:
             request = permissions.list(fileId=folder.id, fields=PERMISSIONS, **options)
             for body in (call(request, "permissions", 404) or {}).get("permissions", []):
-                # The others get no mail, and Drive refuses the option.
+                # The others get no email, and Drive refuses the option.
                 mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
                 request = permissions.create(
                     fileId=plan.folder_id, body=body, fields="id", **options, **mail
@@ -953,7 +967,7 @@ class Content(MediaFileUpload):
 class Body:
     """Content that goes out in pieces, as often as httplib2 and google-auth ask for it.
 
-    Python's time-out is for all that is sent at once, and over a slow line no chunk would get
+    Python's timeout is for all that is sent at once, and over a slow line no chunk would get
     through in that time. https://docs.python.org/3/library/socket.html#socket.socket.sendall
     """
 
@@ -1016,24 +1030,24 @@ EXPLANATIONS = {
     "address that follows, wait some minutes, and run again.",
     "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
     "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
-    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
+    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask them.",
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES.",
     "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json; run again.",
-    "notFound": "It is no longer in Drive, or out of reach. See SCOPES in README.md.",
+    "notFound": "This is not in Drive, or out of reach. See SCOPES in README.md.",
     "storageQuotaExceeded": "Google Drive is full. Empty its trash, or set DELETE_PERMANENTLY. "
     "A service account has no storage: see README.md.",
-    "access_denied": "You canceled, or may not use the app yet: publish it as README.md shows.",
-    "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask there.",
-    "deleted_client": "The OAuth client was deleted, after 6 months without use. Make a new one.",
+    "access_denied": "You canceled: run again. Or publish the app, as README.md shows.",
+    "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask them.",
+    "deleted_client": "The OAuth client was deleted, maybe after 6 months without use. Make a new one.",
     "invalid_client": "Google does not know the OAuth client of credentials.json. Make a new one.",
     "invalid_grant": "Your sign-in has expired or was revoked: sign in again. If this comes every "
     "7 days, publish the app as README.md shows.",
-    "org_internal": "The OAuth client is for one organization. Sign in with an account of that.",
+    "org_internal": "The OAuth client is for one organization. Sign in with an account from it.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
     "CERTIFICATE_VERIFY_FAILED": "This may not be Google. See this error in README.md.",
     "NO_CERTIFICATE_OR_CRL_FOUND": "HTTPLIB2_CA_CERTS or REQUESTS_CA_BUNDLE names no certificates.",
 }
-NOT_GOOGLE = "This page is not Google's, but a proxy's or a Wi-Fi's. Open any web page to see it."
+NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google. Open any web page to see its page."
 
 
 def error_reasons(error: Exception) -> list[str]:
@@ -1046,7 +1060,8 @@ def error_reasons(error: Exception) -> list[str]:
         return [inner]
     lists = [inner.get("errors"), inner.get("details")] if isinstance(inner, dict) else []
     entries = [entry for found in lists if isinstance(found, list) for entry in found]
-    return [str(entry.get("reason")) for entry in entries if isinstance(entry, dict)]
+    reasons = [entry.get("reason") for entry in entries if isinstance(entry, dict)]
+    return [reason for reason in reasons if isinstance(reason, str)]
 
 
 def parse_json(content: bytes) -> Any:
@@ -1085,12 +1100,12 @@ def quote(error: Exception) -> str:
     if isinstance(error, HttpError):
         words = [str(error.status_code), *dict.fromkeys(error_reasons(error)), error.reason]
         text = f"Google: {' '.join(words)}"
-    text = " ".join(text.split()).strip(" .")
+    text = " ".join(re.sub(r"\[Errno -?\d+\] ", "", text).split()).strip(" .")
     return text if len(text) < 400 else text[:400] + "..."
 
 
 # ---- Output --------------------------------------------------------------------------------------
-CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # letters that a terminal would obey
+CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # characters that a terminal would obey
 
 
 class Report:
@@ -1101,12 +1116,12 @@ class Report:
     standing = "Nothing in Drive was changed."  # how a run that ends now leaves Drive
 
     def begin(self, step: str, standing: str) -> None:
-        """Note which step begins. Once main() has ended the run, this waits for ever."""
+        """Note which step begins. Once main() has ended the run, this waits forever."""
         with self.beginning:
             self.step, self.standing = step, standing
 
     def say(self, text: str, stream: Any = None, end: str = "\n") -> None:
-        """Print on stderr, unless told otherwise. Output that nobody takes stops no run."""
+        """Print on stderr, unless told otherwise. Output that can't be written stops no run."""
         text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
         with self.printing:
             with suppress(OSError, ValueError):  # blanks wipe out a progress line on any terminal
@@ -1124,8 +1139,8 @@ class Report:
         figures = f"{100 * sent // total}%  {amount(sent)} of {amount(total)}"
         line = f"{title}  {figures}  {amount(sent / seconds)}/s  {left} left  {names}"
         if columns := terminal_columns():
-            # East Asian letters take up two columns.
-            while sum(1 + (letter > "\u10ff") for letter in line) >= columns:
+            # East Asian characters take up two columns.
+            while sum(1 + (character > "\u10ff") for character in line) >= columns:
                 line = line[:-1]
             self.say(line, end="")
 
@@ -1134,11 +1149,11 @@ report = Report()
 
 
 def amount(size: float) -> str:
-    units = ["bytes", "kB", "MB", "GB"]
+    units = ["byte" if size == 1 else "bytes", "kB", "MB", "GB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000
         units.pop(0)
-    return f"{size:.1f} {units[0]}".replace(".0 bytes", " bytes")
+    return f"{size:.1f} {units[0]}".replace(".0 byte", " byte")
 
 
 def terminal_columns() -> int:
@@ -1158,7 +1173,7 @@ def stop(number: int, _: Any) -> None:
 
 
 def prepare() -> None:
-    """Have signals end the run in order, and output never end it."""
+    """Make signals end the run in order, and errors of output not end it."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
     for name in ("stdout", "stderr"):
