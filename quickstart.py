@@ -196,7 +196,7 @@ def summarize(
 DRIVE_SCOPES = "https://www.googleapis.com/auth/drive.file, https://www.googleapis.com/auth/drive"
 MISNAMED = re.compile(r"client_secret.*\.json|credentials\.json\.(json|txt)")
 CLIENT_KEYS = ("client_id", "client_secret", "auth_uri", "token_uri")
-PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": otherwise Python changes \n and \t.
+PATH_RULES = r"""In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t.
 FILES takes no *, ~ or web address and no quotes within quotes. A comma separates two paths."""
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
@@ -285,7 +285,7 @@ def check() -> tuple[Json, list[LocalFile]]:
     client: Json = {}
     try:
         client = read_client()
-        proxy = httplib2.proxy_info_from_environment("https")
+        proxy: Any = httplib2.proxy_info_from_environment("https")
         if proxy and not proxy.proxy_host:
             raise ValueError("no host")
     except Problem as problem:
@@ -1038,7 +1038,7 @@ EXPLANATIONS = {
     "A service account has no storage: see README.md.",
     "access_denied": "You canceled: run again. Or publish the app, as README.md shows.",
     "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask them.",
-    "deleted_client": "The OAuth client was deleted, maybe after 6 months without use. Make a new one.",
+    "deleted_client": "The OAuth client was deleted (after 6 months without use?). Make a new one.",
     "invalid_client": "Google does not know the OAuth client of credentials.json. Make a new one.",
     "invalid_grant": "Your sign-in has expired or was revoked: sign in again. If this comes every "
     "7 days, publish the app as README.md shows.",
