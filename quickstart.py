@@ -1,4 +1,4 @@
-"""Upload FILES to a new folder in Google Drive, which replaces the folder from the last run.
+"""Upload FILES to a new folder in Google Drive, which replaces the folder of that name there.
 
 Edit the settings, then run `python quickstart.py`; the first run opens a browser to sign you in.
 The new folder is filled under a working name and renamed once it is complete: until then the old
@@ -10,7 +10,8 @@ Exit status: 0 done, 1 the run failed, 2 something to put right on this machine 
 from __future__ import annotations
 
 # ---- Settings: edit from here ... ----------------------------------------------------------------
-# The folder in Drive that each run replaces. A new name makes a new folder, and the old one stays.
+# The folder in Drive that each run replaces, with all that anybody has put into it. A new name
+# makes a new folder, and the old one stays.
 # The scope drive.file does not see one that you made by hand: a second one appears beside it.
 FOLDER_NAME = "Quickstart uploads"
 # The files to upload: absolute paths, or paths from the folder of this script. Two entries, the
@@ -105,12 +106,12 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
     report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
     try:
         plan = Plan(drive, files)
-    except HttpError as error:
+    except HttpError as error:  # raised again, unless it says that the sign-in is over
         drive = Drive(sign_in_again(client, error))
+        report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
         plan = Plan(drive, files)
     if dry_run:
-        preview(plan)
-        return
+        return preview(plan)
     kept = f'"{FOLDER_NAME}" was not replaced by this run.'
     report.begin(
         "Creating the folder", f"{kept} If the new folder was created, the next run uses it."
@@ -130,8 +131,9 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
             # The unfinished folder would take the storage that the next run needs.
-            drive.remove(plan.folder_id, permanently=True)
-            report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
+            with suppress(HttpError, Problem):
+                drive.remove(plan.folder_id, permanently=True)
+                report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
     ending = drive.remove_older(plan, new)
@@ -139,12 +141,13 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
 
 
 class Plan:
-    """What a run has to do, by what Drive holds when it begins."""
+    """What a run has to do. Making it lists what Drive holds, and reads files of equal size."""
 
     def __init__(self, drive: Drive, files: list[LocalFile]) -> None:
         drive.find_parent()
         folders = drive.find_folders()
         ours = [f for f in folders if f.is_removable and (f.name == FOLDER_NAME or f.generation)]
+        self.used = ours
         self.replaced = [folder for folder in ours if folder.name == FOLDER_NAME]
         self.strangers = [folder for folder in folders if folder not in ours]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
@@ -163,7 +166,7 @@ def preview(plan: Plan) -> None:
         report.say(f"{what}  {file.name}  {amount(file.size)}", sys.stdout)
     for name in plan.unlisted:
         report.say(f"leave out (not in FILES)  {name}", sys.stdout)
-    for folder in plan.replaced:
+    for folder in plan.used:
         fate = "delete for good" if DELETE_PERMANENTLY else "move to the trash"
         report.say(f"{fate}  {folder}", sys.stdout)
     if any(folder.is_shared or folder.is_starred for folder in plan.replaced):
@@ -173,7 +176,7 @@ def preview(plan: Plan) -> None:
 
 
 def summarize(
-    plan: Plan, copied: list[LocalFile], lost: list[str], ending: Ending, seconds: float
+    plan: Plan, copied: set[LocalFile], lost: list[str], ending: Ending, seconds: float
 ) -> None:
     newest, removed, strangers = ending
     sent = [file.size for file in plan.bodies if file not in copied]
@@ -297,7 +300,7 @@ def check() -> tuple[Json, list[LocalFile]]:
     if DELEGATED_USER and "installed" in client:
         problems.append("DELEGATED_USER works only with a service account. Set it to None.")
     if problems:
-        raise Problem("\n".join(problems), 2)
+        raise LocalProblem("\n".join(problems))
     return client, list(dict.fromkeys(files.values()))
 
 
@@ -306,17 +309,20 @@ def check_settings() -> list[str]:
         is_list = isinstance(values, list | tuple) and len(values) > 0
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
+    def whole(value: Any, least: int, most: int) -> bool:
+        return type(value) is int and least <= value <= most
+
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
         'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': PARENT_ID != "",
         "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
-        "PARALLEL_UPLOADS must be a whole number, 1 or more.": PARALLEL_UPLOADS in range(1, 10**6),
+        "PARALLEL_UPLOADS must be a whole number, 1 or more.": whole(PARALLEL_UPLOADS, 1, 10**6),
         f"SCOPES must be a list of these, in quotes: {DRIVE_SCOPES}.": texts(SCOPES)
         and all(scope in DRIVE_SCOPES.split(", ") for scope in SCOPES),
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
-        "SIGN_IN_PORT must be a whole number from 0 to 65535.": SIGN_IN_PORT in range(65536),
+        "SIGN_IN_PORT must be a whole number from 0 to 65535.": whole(SIGN_IN_PORT, 0, 65535),
     }
     return [sentence for sentence, holds in rules.items() if not holds]
 
@@ -389,7 +395,7 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
         raise error
     if "installed" not in client:
         raise Problem(
-            f"The service account's key or this computer's clock is wrong. ({quote(error)})"
+            f"The service account's key, DELEGATED_USER or the clock is wrong. ({quote(error)})"
         )
     report.say(explain(error))
     return ask_consent(client)
@@ -405,7 +411,8 @@ def read_token(installed: Json) -> Credentials | None:
         texts = [token.get(key) or "" if isinstance(token, dict) else None for key in keys]
         # Other characters would break a request's header.
         is_sound = all(isinstance(text, str) and re.fullmatch("[!-~]*", text) for text in texts)
-        is_ours = is_sound and texts[0] == installed["client_id"] and token.get("scopes") == SCOPES
+        is_mine = is_sound and texts[0] == installed["client_id"]
+        is_ours = is_mine and token.get("scopes") == list(SCOPES)
         if is_ours and texts[1]:
             token["client_secret"] = installed["client_secret"]
             return Credentials.from_authorized_user_info(token, SCOPES)
@@ -483,9 +490,11 @@ def receive_answer(flow: Any) -> dict[str, str]:
         title = "Signed in" if "code" in query else "Not signed in"
         title = title if is_answer else "Not Google's answer"
         start("200 OK", [("Content-Type", "text/html; charset=utf-8")])
-        yield PAGE.format(title, "Go back to the terminal.").encode()
-        if is_answer:
-            answers.put(query)
+        try:
+            yield PAGE.format(title, "Go back to the terminal.").encode()
+        finally:  # also if the browser does not wait for the page
+            if is_answer:
+                answers.put(query)
 
     # The address holds a secret code: it must not be logged.
     options = {"timeout": 10, "log_message": lambda *_: None}
@@ -522,12 +531,18 @@ def open_browser(address: str) -> None:
 
 # ---- Calling Google ------------------------------------------------------------------------------
 class Connection(httplib2.HTTPSConnectionWithTimeout):
-    """Reads an answer that comes before an upload is all sent, and sends no upload twice."""
+    """Reads an answer that comes before a request is all sent, and sends no large upload again."""
+
+    is_broken = False
 
     def endheaders(self, message_body: Any = None, **options: Any) -> None:
         self.is_upload = isinstance(message_body, Body)
-        with suppress(OSError):  # the answer may be there already
+        try:
             super().endheaders(message_body, **options)
+        except TimeoutError:
+            raise
+        except OSError:  # The answer may be there already.
+            self.is_broken = True
 
     def getresponse(self) -> http.client.HTTPResponse:
         try:
@@ -537,7 +552,7 @@ class Connection(httplib2.HTTPSConnectionWithTimeout):
 
 
 class Transport(threading.local):
-    """Sends each request once. httplib2 needs a connection for each thread."""
+    """Sends requests without retry(). httplib2 needs a connection for each thread."""
 
     def __init__(self) -> None:
         self.http = build_http()
@@ -556,6 +571,8 @@ class Transport(threading.local):
             # What is left on the connection would pass for the answer to the next request.
             self.http.close()
             raise
+        if any(connection.is_broken for connection in self.http.connections.values()):
+            self.http.close()
         if response.status != 401 or "authorization" not in headers:  # else google-auth refreshes
             check_response(response, content)
         return response, content
@@ -578,23 +595,28 @@ def check_response(response: httplib2.Response, content: bytes) -> None:
         raise BrokenAnswer("it broke off")
 
 
-def retry(attempt: Callable[[], Any], patience: float = PATIENCE) -> Any:
+def retry(
+    attempt: Callable[[], Any], patience: float = PATIENCE, progress: Callable[[], int] = int
+) -> Any:
     """Return what attempt() returns, making it again while its faults are transient.
 
-    Raise a fault that is not transient, or GaveUp so many seconds after the first fault.
+    Raise a fault that is not transient, or GaveUp if the next attempt would begin more than
+    patience seconds after the first fault. Both begin anew when progress() is higher than ever.
     """
-    end, longest = 0.0, FIRST_WAIT
+    end, longest, most = 0.0, FIRST_WAIT, 0
     while True:
         try:
             return attempt()
         except Exception as error:
             if not is_transient(error):
                 raise
+            if progress() > most:
+                end, longest, most = 0.0, FIRST_WAIT, progress()
             end = end or time.monotonic() + patience
             left, asked = end - time.monotonic(), retry_after(error)
             seconds = max(asked, random.uniform(longest / 2, longest))
             if seconds > left:
-                why = f"It lasted longer than {patience:.0f} s: run again later."
+                why = f"It lasted {patience - left:.0f} s. Run again later."
                 if asked > max(left, 0):
                     why = f"Google asks to wait {timedelta(seconds=round(asked))}. Run again then."
                 raise GaveUp(f"{explain(error)} {why}") from error
@@ -609,7 +631,7 @@ def retry_after(error: Exception) -> float:
     text = error.resp.get("retry-after", "") if isinstance(error, HttpError) else ""
     with suppress(ValueError):
         return parsedate_to_datetime(text).timestamp() - time.time()
-    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else 0.0
 
 
 def call(request: Any, key: str = "", tolerated: int = 0) -> Any:
@@ -755,7 +777,7 @@ class Drive:
         call(self.create(body | more, "id"), tolerated=409)  # an earlier try has created it
 
     def copy(self, pairs: list[tuple[str, Json]]) -> list[tuple[Json, HttpError | None]]:
-        """Make copies in one request, which is sent once. Return a file or an error for each.
+        """Make copies in one request, without retry(). Return a file or an error for each.
 
         Raise GaveUp if the answer makes no sense: googleapiclient raises all kinds of errors then.
         """
@@ -766,7 +788,7 @@ class Drive:
             batch.add(self.files.copy(fileId=source, body=body, **options))
         try:
             batch.execute()
-        except (BatchError, LookupError, TypeError, ValueError) as error:
+        except (BatchError, GoogleAuthError, LookupError, TypeError, ValueError) as error:
             raise GaveUp("Google's answer to a batch makes no sense.") from error
         return results
 
@@ -788,7 +810,8 @@ class Drive:
     def remove_older(self, plan: Plan, new: Folder) -> Ending:
         """Remove what the new folder replaces.
 
-        What somebody renamed or moved during the run stays, and so does what somebody made.
+        What somebody renamed, moved or made during the run stays. Of the script's own folders,
+        those with the final name included, the newest is left, by their age.
         """
         there = list({folder.id: folder for folder in [new, *self.find_folders()]}.values())
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
@@ -843,7 +866,7 @@ def find_sources(files: list[LocalFile], held: list[Json]) -> dict[LocalFile, Js
     return {file: sources[digest] for file, digest in digests if digest in sources}
 
 
-def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
+def copy_files(drive: Drive, plan: Plan) -> set[LocalFile]:
     """Have Drive copy what it holds. Return what it did copy: the rest is uploaded."""
     waiting, copied = list(plan.sources), []
 
@@ -874,7 +897,7 @@ def copy_files(drive: Drive, plan: Plan) -> list[LocalFile]:
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
             raise
-    return copied
+    return set(copied)
 
 
 # ---- Uploading: https://developers.google.com/workspace/drive/api/guides/manage-uploads ----------
@@ -897,8 +920,8 @@ def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile,
             content = Content(file, done)
             request = drive.create(body, FILE_FIELDS, content)
         try:
-            while not (item := retry(partial(send_more, request))):
-                pass
+            reached = partial(getattr, request, "resumable_progress")
+            item = retry(partial(send, request), progress=reached)
             md5 = content.md5.hexdigest()
         except HttpError as error:
             if request.resumable_uri and error.status_code in (404, 410):
@@ -912,24 +935,23 @@ def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile,
     raise Problem(f"Google ended the upload of {file.name} {SESSIONS_PER_FILE} times. Run again.")
 
 
-def send_more(request: Any) -> Any:
-    """Send a file, or chunks until Google has more than ever. Return the file if it is made.
+def send(request: Any) -> Any:
+    """Send a file, and return what Drive made of it: one attempt for retry().
 
-    One attempt for retry(): after a fault, next_chunk() asks first how much Google has.
+    After a fault, next_chunk() asks first how much Google has, and goes on from there.
     """
     if not request.resumable:
         return request.execute()
-    content, item = request.resumable, None
-    while not item and request.resumable_progress <= content.most:
+    while True:
         start = request.resumable_progress
-        # Google may have all of a file for a while before it has made it.
-        request._in_error_state |= start >= content.size()
+        # True makes next_chunk() ask first: Google may have all bytes before it has made the file.
+        request._in_error_state |= start >= request.resumable.size()
         _, item = request.next_chunk()
-        if not item and request.resumable_progress <= start:
+        if item:
+            return item
+        if request.resumable_progress <= start:
             request._in_error_state = True
             raise BrokenAnswer("Google has not kept what was sent")
-    content.most = request.resumable_progress
-    return item
 
 
 class Content(MediaFileUpload):
@@ -941,7 +963,6 @@ class Content(MediaFileUpload):
         super().__init__(str(file.path), "application/octet-stream", CHUNK_SIZE, is_large)
         self.file, self.done = file, done
         self.md5, self.hashed = hashlib.md5(usedforsecurity=False), 0
-        self.most = 0  # bytes that Google has had at any time
 
     def has_stream(self) -> bool:
         return False  # a request that is repeated would send the rest of a stream, which is nothing
@@ -971,7 +992,7 @@ class Body:
     through in that time. https://docs.python.org/3/library/socket.html#socket.socket.sendall
     """
 
-    def __init__(self, data: bytes, on_sent: Callable[[int], Any] = bool) -> None:
+    def __init__(self, data: bytes, on_sent: Callable[[int], None] = lambda _: None) -> None:
         self.data, self.on_sent = memoryview(data), on_sent
 
     def __len__(self) -> int:
@@ -1008,7 +1029,15 @@ for word in MORE_TYPES.split():
 
 # ---- Errors --------------------------------------------------------------------------------------
 class Problem(Exception):
-    """Ends the run. Its text is the whole message, a second argument the exit status."""
+    """Ends the run. Its text is the whole message."""
+
+    status = 1
+
+
+class LocalProblem(Problem):
+    """Something on this machine must be put right first. Nothing was sent."""
+
+    status = 2
 
 
 class GaveUp(Problem):
@@ -1099,7 +1128,7 @@ def quote(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error) or type(error).__name__
     if isinstance(error, HttpError):
         words = [str(error.status_code), *dict.fromkeys(error_reasons(error)), error.reason]
-        text = f"Google: {' '.join(words)}"
+        text = f"{'Google:' if parse_json(error.content) else 'HTTP'} {' '.join(words)}"
     text = " ".join(re.sub(r"\[Errno -?\d+\] ", "", text).split()).strip(" .")
     return text if len(text) < 400 else text[:400] + "..."
 
@@ -1165,10 +1194,15 @@ def terminal_columns() -> int:
 
 
 # ---- Start and end -------------------------------------------------------------------------------
-def stop(number: int, _: Any) -> None:
-    """End the run in order on the first signal, and at once on the second, whatever hangs."""
+def exit_on_signal(status: int) -> None:
+    """Have a further signal end the script at once, whatever hangs."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: os._exit(128 + number))
+        signal.signal(each, lambda *_: os._exit(status))
+
+
+def stop(number: int, _: Any) -> None:
+    """End the run in order, on the first signal."""
+    exit_on_signal(128 + number)
     raise SystemExit(128 + number)
 
 
@@ -1201,7 +1235,7 @@ def main(arguments: list[str] | None = None) -> int:
         task.result()
         return 0
     except Problem as problem:
-        text, status, *_ = *problem.args, 1
+        text, status = str(problem), problem.status
     except SystemExit as signaled:
         text = "Interrupted." if signaled.code == 130 else "Terminated."
         status = int(signaled.code or 0)
@@ -1212,6 +1246,7 @@ def main(arguments: list[str] | None = None) -> int:
         line = [frame.lineno for frame in frames if frame.filename == __file__][-1]
         what = f"{type(error).__name__}: {error}, line {line}"
         text, status = f"This is a mistake in quickstart.py. Please report it. ({what})", 1
+    exit_on_signal(status)
     if status == 2:
         report.say(f"{text}\nNothing was sent.")
     else:
