@@ -28,6 +28,8 @@ PASSING = {
     "closed before reading": ["close-unread"],
     "reset": ["reset"],
     "answer lost": ["answer-lost"],
+    "head cut": ["head-cut"],
+    "head cut before its length": ["head-cut-no-length"],
     "body cut": ["body-cut"],
     "stall": ["stall"],
 }
@@ -199,11 +201,11 @@ def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
 
 FINAL = {
     "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at",
-    "insufficientPermissions": "The sign-in does not cover SCOPES. Delete token.json",
+    "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json",
     "appNotAuthorizedToFile": "drive.file does not reach this",
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID.",
     "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
-    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask there.",
+    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask them.",
 }
 
 
@@ -239,9 +241,8 @@ def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle, operation: st
     *_, what, standing = outcome.err.splitlines()
     assert "503" in what
     assert "lasted longer than 0 s" in what
-    assert standing.startswith(
-        f'"{NAME}" was not replaced. The next run continues with "{WORKING_NAME}"'
-    )
+    assert standing.startswith(f'"{NAME}" was not replaced by this run. ')
+    assert f'The next run continues with "{WORKING_NAME}"' in standing
     assert folders(google)[0] == (NAME, OLD)
 
 

@@ -37,7 +37,7 @@ from workdir import WINDOWS, Outcome, Run, Workdir
 
 AGAIN = "Trying again in"
 UNCHANGED = "Nothing in Drive was changed."
-NOT_GOOGLE = "not Google's, but a proxy's"
+NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google."
 pipes = needs.needs("pipes that can be filled without blocking", not WINDOWS)
 signals = pytest.mark.parametrize(
     ("signal", "status"),
@@ -70,7 +70,7 @@ def assert_standing_is_true(
     elif "is in place" in line:
         assert (NAME, content) in found
         assert google.drive.file(link).name == NAME
-    elif "old or new" in line:
+    elif "complete new one" in line:
         assert (NAME, OLD) in found or (NAME, content) in found
         assert google.drive.file(link).name in (NAME, WORKING_NAME)
     else:
