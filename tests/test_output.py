@@ -66,9 +66,9 @@ def test_whole_output_of_a_run_with_much_to_tell(workdir: Workdir, google: FakeG
         "copy within Drive (unchanged)  same.txt  9 bytes\n"
         "upload  new.txt  5 bytes\n"
         "upload  big.bin  1.6 MB\n"
-        "leave out (no longer in FILES)  gone.txt\n"
+        "leave out (not in FILES)  gone.txt\n"
         f'delete for good  "{NAME}" {LINK}{old.id}\n'
-        "The link changes: the old folder is shared or starred.\n"
+        "The old folder is shared or starred. The new one has another link.\n"
         "leave alone (not made by this script, or not removable)  "
         f'"{WORKING_NAME}" {LINK}{stranger.id}\n'
     )
@@ -154,7 +154,7 @@ def test_sizes_are_told_in_units(workdir: Workdir) -> None:
     sizes = [0, 1, 999, 1000, 1_250_000, 999_900_000, 1_500_000_000, 2_500_000_000_000, 12.34]
     assert [load(workdir).amount(size) for size in sizes] == [
         "0 bytes",
-        "1 bytes",
+        "1 byte",
         "999 bytes",
         "1.0 kB",
         "1.2 MB",
@@ -256,7 +256,10 @@ INTERRUPTED = {
         "Creating the folder",
         f"{NOT_REPLACED} If the new folder was created, the next run uses it.",
     ),
-    "files.update.rename": ("Renaming", f'"{NAME}" is the old folder, or complete: {LINK}'),
+    "files.update.rename": (
+        "Renaming",
+        f'"{NAME}" is still the old folder, or the complete new one: {LINK}',
+    ),
 }
 
 

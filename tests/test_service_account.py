@@ -124,7 +124,7 @@ def test_account_that_is_gone(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.files(a_txt=b"a")
     assert_failed(
         run(workdir),
-        "Signing in: Google refused the service account's key. Make a new one. "
+        "Signing in: The service account's key, DELEGATED_USER or the clock is wrong. "
         "(Google: 400 invalid_grant Bad Request)",
     )
     assert_no_sign_in(workdir)
@@ -221,7 +221,7 @@ def test_dry_run_in_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None
     assert outcome.lines == [
         "copy within Drive (unchanged)  a.txt  5 bytes",
         "upload  c.txt  5 bytes",
-        "leave out (no longer in FILES)  b.txt",
+        "leave out (not in FILES)  b.txt",
         f'move to the trash  "{NAME}" https://drive.google.com/drive/folders/{old.id}',
     ]
     assert held(google, drive_id) == [(NAME, list(FIRST.items()))]
@@ -293,5 +293,5 @@ def test_broken_key_is_said_before_anything_is_sent(
 ) -> None:
     workdir.files(a_txt=b"a")
     workdir.write_json("credentials.json", spoil(google.service_account([google.user])))
-    message = "credentials.json is a damaged key of a service account. Make a new key."
+    message = "credentials.json is a damaged service account key. Make a new one."
     assert_settings_refused(check(workdir), message)

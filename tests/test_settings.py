@@ -18,8 +18,8 @@ from workdir import REPOSITORY, Outcome, Workdir
 
 NOT_SENT = "Nothing was sent."
 PATH_RULES = [
-    r'In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else Python changes \n and \t.',
-    "FILES takes no * and no ~, no quotes within the quotes, and needs a comma between two paths.",
+    r'In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t.',
+    "FILES takes no *, ~ or web address and no quotes within quotes. A comma separates two paths.",
 ]
 GET_CLIENT = [
     'Make an OAuth client of type "Desktop app" at',
@@ -145,9 +145,9 @@ def test_whole_run_that_is_refused(workdir: Workdir) -> None:
         outcome,
         f"FILES: There is no file at {workdir.path / 'gone'}.",
         f"FILES: There is no file at {workdir.path / 'gone too'}.",
+        *PATH_RULES,
         f"credentials.json is missing. {GET_CLIENT[0]}",
         *GET_CLIENT[1:],
-        *PATH_RULES,
     )
     assert workdir.google.log == []
     assert check(workdir) == outcome
@@ -232,7 +232,7 @@ def edited(**values: Any) -> Callable[[dict[str, Any]], str]:
 
 EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
 CUT = "is empty, cut short or not JSON."
-NOT_THE_CONSOLES = "is not an OAuth client from Google's console."
+NOT_THE_CONSOLES = "is no OAuth client from Google's console."
 STILL_THE_EXAMPLE = "is still the example."
 CREDENTIALS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "empty": (lambda client: "", CUT),
@@ -272,13 +272,14 @@ def test_binary_credentials_are_refused(workdir: Workdir) -> None:
     assert_refused(check(workdir), f"credentials.json {CUT} {GET_CLIENT[0]}", *GET_CLIENT[1:])
 
 
-@pytest.mark.parametrize("ending", [".json", ".txt"])
-def test_name_that_hides_its_ending_is_told(workdir: Workdir, ending: str) -> None:
+MISNAMED = ["credentials.json.json", "credentials.json.txt", "client_secret_1-a.apps.json"]
+
+
+@pytest.mark.parametrize("name", MISNAMED)
+def test_name_that_the_credentials_have_by_mistake_is_told(workdir: Workdir, name: str) -> None:
     """Explorer hides what a name ends in, and so its user doubles it."""
     workdir.files(a_txt=b"a")
-    path = workdir.path / "credentials.json"
-    path.rename(f"{path}{ending}")
-    name = f"credentials.json{ending}"
+    (workdir.path / "credentials.json").rename(workdir.path / name)
     assert_refused(
         check(workdir), f"credentials.json is missing. Rename {name} to credentials.json."
     )
@@ -297,14 +298,23 @@ def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
 # ---- The environment and the command line --------------------------------------------------------
 
 
-def test_proxy_that_is_no_address(workdir: Workdir, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("proxy", ["http://me:se/cret@proxy.example.com:8080", "127.0.0.1:8080"])
+def test_proxy_that_is_no_address(
+    workdir: Workdir, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
     """Python's own words for it hold a part of the password."""
     workdir.files(a_txt=b"a")
-    monkeypatch.setenv("https_proxy", "http://me:se/cret@proxy.example.com:8080")
+    monkeypatch.setenv("https_proxy", proxy)
     assert_refused(
         check(workdir),
         "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.",
     )
+
+
+def test_certificates_that_are_not_there(workdir: Workdir, monkeypatch: pytest.MonkeyPatch) -> None:
+    workdir.files(a_txt=b"a")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    assert_refused(check(workdir), "REQUESTS_CA_BUNDLE does not name a file.")
 
 
 @pytest.mark.parametrize("arguments", [["--dry"], ["--verbose"], ["a.txt"]])
@@ -329,7 +339,7 @@ def test_wrong_ca_file_is_named(workdir: Workdir) -> None:
     outcome = workdir.run()
     assert (outcome.status, outcome.out) == (2, "")
     (line,) = outcome.err.splitlines()
-    assert line.startswith("HTTPLIB2_CA_CERTS names a file that does not exist. (")
+    assert line.startswith("HTTPLIB2_CA_CERTS does not name a file. (")
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
@@ -343,5 +353,6 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
     )
     assert outcome.returncode == 2
     what, cure = outcome.stderr.splitlines()
-    assert what == "Python 3.11 or newer and some packages are needed."
-    assert cure.startswith("Run: python -m pip install -r requirements.txt (No module named ")
+    assert what == "Run quickstart.py with the Python in .venv, 3.11 or newer, or"
+    install = f"run: {sys.executable} -m pip install -r requirements.txt"
+    assert cure.startswith(f"{install} (No module named ")

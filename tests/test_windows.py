@@ -98,7 +98,7 @@ def test_output_into_nul_loses_no_result(workdir: Workdir) -> None:
     begin_with(workdir, NUL)
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")
-    assert sorted(outcome.lines[:2]) == ["uploaded  a.txt  1 bytes", "uploaded  b.txt  1 bytes"]
+    assert sorted(outcome.lines[:2]) == ["uploaded  a.txt  1 byte", "uploaded  b.txt  1 byte"]
     assert outcome.lines[2].startswith(f'"{NAME}": 2 uploaded, ')
     assert outcome.lines[3].startswith("https://drive.google.com/drive/folders/")
 

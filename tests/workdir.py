@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_google import FakeGoogle
+from forked import FORKS, Forked
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WINDOWS = sys.platform == "win32"
@@ -145,7 +146,12 @@ class Workdir:
             usual["creationflags"] = subprocess.CREATE_NO_WINDOW
         elif os.getuid() == 0 and not as_root:
             command = [*lowered, *command]
-        return Run(subprocess.Popen(command, **(usual | options)), self.google)
+        program: Any = subprocess.Popen
+        usual_environment = clean_environment(self.path) | self.google.environment()
+        is_usual = self.environment | {"BROWSER": ""} == usual_environment | {"BROWSER": ""}
+        if FORKS and is_usual and as_root and options.keys() <= {"cwd", "stdout", "stderr"}:
+            program = Forked
+        return Run(program(command, **(usual | options)), self.google)
 
     def run(self, *arguments: str, timeout: float = 60, **options: Any) -> Outcome:
         return self.start(*arguments, **options).wait(timeout)
