@@ -341,9 +341,8 @@ def test_dry_run_tells_what_becomes_of_it(
     assert outcome.lines == [
         "upload  new.txt  3 bytes",
         f"{'copy within Drive (unchanged)' if goes else 'upload'}  same.txt  4 bytes",
-        *(["leave out (no longer in FILES)  old.txt"] if goes else []),
-        *([f"{fate}  {link}"] if goes and folder.name == NAME else []),
-        *([] if goes else [f"leave alone (not made by this script, or not removable)  {link}"]),
+        *(["leave out (not in FILES)  old.txt"] if goes else []),
+        f"{fate if goes else 'leave alone (not made by this script, or not removable)'}  {link}",
     ]
     assert google.drive.everything() == before
 
@@ -514,7 +513,7 @@ def test_run_that_starts_later_wins_by_whatever_clock(
     assert (outcomes[0].status, outcomes[0].err) == (0, "")
     assert outcome.status == 1
     if permanently and call == "files.create.multipart":
-        assert outcome.err.startswith("Uploading: It is no longer in Drive, or out of reach.")
+        assert outcome.err.startswith("Uploading: This is not in Drive, or out of reach.")
     else:
         assert outcome.err == REMOVED
     assert google.drive.everything() == tree((NAME, later))
