@@ -109,7 +109,8 @@ def test_what_takes_longer_than_the_patience_gets_its_second_try(
     assert_replaced(google, content)
 
 
-STUBBORN = ["503", "429", "408", "close-unread", "close-read", "reset", "html-503"]
+BROKEN = ["close-unread", "close-read", "reset"]
+STUBBORN = ["503", "429", "408", "html-503", *BROKEN]
 
 
 @pytest.mark.parametrize("fault", STUBBORN)
@@ -138,9 +139,11 @@ def test_request_that_keeps_failing_is_sent_less_and_less_often(
     google.fail("files.create.multipart", fault, repeat=None)
     outcome = workdir.run()
     assert_told(outcome, WORKING_NAME)
+    attempts = outcome.err.count(AGAIN) + 1
     sent = len(google.calls("files.create.multipart"))
-    assert 2 <= sent <= 6
-    assert outcome.err.count(AGAIN) == sent - 1, "it was sent again without a word"
+    assert 2 <= attempts <= 6
+    # When a connection that was in use breaks, httplib2 sends a small request once more by itself.
+    assert attempts <= sent <= (2 * attempts if fault in BROKEN else attempts)
 
 
 CHUNK_FAULTS = [
@@ -263,7 +266,7 @@ def test_longer_wish_than_the_patience_ends_the_run_at_once(
     google.fail(operation, fault)
     outcome = workdir.run()
     assert_told(outcome)
-    assert re.search(rf"Run again after {told}, as Google asks\.", outcome.err), outcome.err
+    assert re.search(rf"Google asks to wait {told}\. Run again then\.", outcome.err), outcome.err
     assert len([call for call in google.calls(operation) if call.fault]) == 1
     assert AGAIN not in outcome.err
 
@@ -317,7 +320,7 @@ def test_what_no_batch_copies_is_uploaded_after_one_patience(
     """With a patience for each of the batches, this would take 4 seconds."""
     content = {f"{number}.txt": b"%d" % number for number in range(40)}
     workdir.contents(content)
-    workdir.set(BATCH_SIZE=2, COPY_PATIENCE=0.2, FIRST_WAIT=0.02)
+    workdir.set(BATCH_SIZE=2, COPY_PATIENCE=0.2, FIRST_WAIT=0.02, LONGEST_WAIT=64.0)
     workdir.sign_in()
     folder = google.drive.add_folder(NAME)
     for name, data in content.items():
@@ -387,7 +390,7 @@ def test_answer_of_another_shape_ends_in_a_few_calls(
     content = prepare(workdir)
     old = add_old_folder(google)
     google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
-    workdir.set(FIRST_WAIT=0.02, PATIENCE=0.2)
+    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.2)
     if operation == "oauth.token.refresh":
         workdir.sign_in(expires_in=-10)
     if operation == "upload.status":
@@ -420,7 +423,8 @@ def test_long_page_is_called_what_it_is(
     content = prepare(workdir)
     old = add_old_folder(google)
     google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
-    workdir.set(PATIENCE=0.1, DELETE_PERMANENTLY=operation == "files.delete")
+    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1)
+    workdir.set(DELETE_PERMANENTLY=operation == "files.delete")
     if operation == "oauth.token.refresh":
         workdir.sign_in(expires_in=-10)
     google.fail(operation, f"html-{status}", repeat=None)
@@ -516,7 +520,8 @@ def test_password_of_a_proxy_is_not_shown(
     workdir: Workdir, google: FakeGoogle, address: str, token: str
 ) -> None:
     workdir.files(a_txt=b"a")
-    workdir.set(PATIENCE=0.1, NETWORK_TIMEOUT=1.0, SIGN_IN_TIMEOUT=0.1)
+    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1)
+    workdir.set(NETWORK_TIMEOUT=1.0, SIGN_IN_TIMEOUT=0.1)
     if token == "token.json":
         workdir.sign_in()
     workdir.environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), address)
@@ -745,7 +750,7 @@ def test_last_line_of_a_run_that_was_refused_is_true(
     workdir: Workdir, google: FakeGoogle, operation: str, faults: list[str]
 ) -> None:
     content = prepare_shared(workdir, google)
-    workdir.set(PATIENCE=0.1, COPY_PATIENCE=0.1)
+    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1, COPY_PATIENCE=0.1)
     google.fail(operation, *faults, repeat=None)
     outcome = workdir.run()
     assert "Traceback" not in outcome.err
