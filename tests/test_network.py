@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from subprocess import TimeoutExpired
+from subprocess import DEVNULL, TimeoutExpired
 from typing import Any
 
 import needs
@@ -948,7 +948,7 @@ def test_ctrl_c_in_the_first_moments_shows_no_traceback_of_the_script(
     prepare(workdir)
     lines = workdir.script.read_text(encoding="utf-8").split("\n")
     first = next(number for number, line in enumerate(lines, 1) if line.startswith("signal.signal"))
-    run = workdir.start()
+    run = workdir.start(stdin=DEVNULL)  # which no forked run has: this one starts from nothing
     with suppress(TimeoutExpired):
         run.process.wait(milliseconds / 1000)
     run.interrupt()
