@@ -99,7 +99,7 @@ def sign_in() -> tuple[Any, list[str]]:
     try:
         client = quickstart.read_client()
     except quickstart.Problem as problem:  # its text goes on after the name of the file
-        raise NotTried(f"credentials.json {problem}") from None
+        raise NotTried(str(problem)) from None
     try:
         return quickstart.sign_in(client), quickstart.SCOPES
     except quickstart.Problem as problem:
