@@ -80,7 +80,7 @@ def test_fault_is_waited_out(
     if operation.startswith("permissions"):
         google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
     if fault == "stall":
-        workdir.set(NETWORK_TIMEOUT=1.0)
+        workdir.set(NETWORK_TIMEOUT=0.5)
     google.fail(operation, *PASSING[fault])
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err

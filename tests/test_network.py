@@ -230,7 +230,8 @@ def test_not_found_without_a_session_is_final(
     google.fail(operation, "404-notFound", repeat=None)
     outcome = workdir.run()
     assert_told(outcome, "out of reach", WORKING_NAME)
-    assert len(google.calls(operation)) == 1
+    # The next of two small files may have begun when the first has failed.
+    assert len(google.calls(operation)) <= 2
     assert AGAIN not in outcome.err
 
 
