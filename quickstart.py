@@ -510,7 +510,7 @@ def receive_answer(flow: Any) -> dict[str, str]:
     address, state = flow.authorization_url(prompt="consent")
     report.say(
         f"To sign in to Google, open this link, unless a browser opens by itself:\n{address}\n"
-        "No browser here? On a machine that has one, run this line and open the link there:\n"
+        "No browser here? On a machine with one, run this line and open the link there:\n"
         f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE\n"
         f"Waiting up to {SIGN_IN_TIMEOUT / 60:g} minutes for you to sign in."
     )

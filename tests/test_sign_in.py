@@ -35,7 +35,7 @@ ASKED = "the request to sign in"  # which stands for these lines
 REQUEST = re.compile(
     r"To sign in to Google, open this link, unless a browser opens by itself:\n"
     r"https://accounts\.google\.com/\S+\n"
-    r"No browser here\? On a machine that has one, run this line and open the link there:\n"
+    r"No browser here\? On a machine with one, run this line and open the link there:\n"
     r"ssh -L (\d+):127\.0\.0\.1:\1 USER@THIS-MACHINE\n"
     r"Waiting up to \S+ minutes for you to sign in\.\n"
 )
