@@ -954,7 +954,8 @@ def test_ctrl_c_in_the_first_moments_shows_no_traceback_of_the_script(
         run.process.wait(milliseconds / 1000)
     run.interrupt()
     outcome = run.wait()
-    assert outcome.status != 0
+    # Python itself may swallow the signal while it starts, and say so.
+    assert outcome.status != 0 or "KeyboardInterrupt" in outcome.err
     shown = re.findall(r'quickstart\.py", line (\d+)', outcome.err)
     assert all(int(number) <= first for number in shown), outcome.err
 
