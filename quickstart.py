@@ -146,12 +146,12 @@ class Plan:
     def __init__(self, drive: Drive, files: list[LocalFile]) -> None:
         drive.find_parent()
         folders = drive.find_folders()
-        ours = [f for f in folders if f.is_removable and (f.name == FOLDER_NAME or f.generation)]
-        self.used = ours
-        self.replaced = [folder for folder in ours if folder.name == FOLDER_NAME]
-        self.strangers = [folder for folder in folders if folder not in ours]
+        ours = [f for f in folders if f.name == FOLDER_NAME or f.generation]
+        self.used = [folder for folder in ours if folder.is_removable]
+        self.replaced = [folder for folder in self.used if folder.name == FOLDER_NAME]
+        self.strangers = [folder for folder in folders if folder not in self.used]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
-        held = [item for folder in ours for item in drive.find_children(folder)]
+        held = [item for folder in self.used for item in drive.find_children(folder)]
         self.unlisted = sorted({item["name"] for item in held} - {file.name for file in files})
         self.sources = find_sources(files, held)
         self.folder_id, *ids = drive.generate_ids(1 + len(files))
@@ -583,11 +583,8 @@ def check_response(response: httplib2.Response, content: bytes) -> None:
     if response.status >= 400:
         raise HttpError(response, content)
     is_batch = "multipart/mixed" in response.get("content-type", "")
-    if (
-        response.status < 300
-        and content
-        and not (is_batch or isinstance(parse_json(content), dict))
-    ):
+    is_page = content and not is_batch and not isinstance(parse_json(content), dict)
+    if is_page and response.status < 300:
         raise Problem(NOT_GOOGLE)
     # http.client takes a head that breaks off for a whole one.
     is_whole = content or {"content-length", "transfer-encoding"} & response.keys()
@@ -813,7 +810,7 @@ class Drive:
         What somebody renamed, moved or made during the run stays. Of the script's own folders,
         those with the final name included, the newest is left, by their age.
         """
-        there = list({folder.id: folder for folder in [new, *self.find_folders()]}.values())
+        there = {folder.id: folder for folder in [new, *self.find_folders()]}.values()
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
         newest = max(complete, key=lambda folder: folder.age, default=new)
         replaced = {folder.id for folder in plan.replaced}

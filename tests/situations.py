@@ -15,6 +15,28 @@ CHUNK = 512 * 1024
 OLD = {"same.txt": b"unchanged", "gone.txt": b"no longer in FILES"}
 
 
+# The calls of a run over a shared old folder with an expired token, in their order.
+CALLS = [
+    "oauth.token.refresh",
+    "files.list",
+    "files.list",
+    "files.generateIds",
+    "files.create.metadata",
+    "batch",
+    "files.create.multipart",
+    "files.create.resumable",
+    "upload.first",
+    "upload.middle",
+    "upload.middle",
+    "upload.last",
+    "permissions.list",
+    "permissions.create",
+    "files.update.rename",
+    "files.list",
+    "files.update.trash",
+]
+
+
 def new_content(seed: int = 1) -> dict[str, bytes]:
     """One file that is copied, one that goes up in one request, one in four chunks."""
     big = random.Random(seed).randbytes(3 * CHUNK + 1000)

@@ -10,6 +10,7 @@ import needs
 import pytest
 from fake_google import FakeGoogle
 from situations import (
+    CALLS,
     CHUNK,
     NAME,
     OLD,
@@ -22,26 +23,6 @@ from situations import (
 )
 from workdir import KILLED, WINDOWS, Run, Workdir
 
-# The calls of the run that prepare() makes, in their order.
-CALLS = [
-    "oauth.token.refresh",
-    "files.list",
-    "files.list",
-    "files.generateIds",
-    "files.create.metadata",
-    "batch",
-    "files.create.multipart",
-    "files.create.resumable",
-    "upload.first",
-    "upload.middle",
-    "upload.middle",
-    "upload.last",
-    "permissions.list",
-    "permissions.create",
-    "files.update.rename",
-    "files.list",
-    "files.update.trash",
-]
 POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
 MADE = POINTS.index((CALLS.index("files.create.metadata"), "after"))
 RENAMED = POINTS.index((CALLS.index("files.update.rename"), "after"))
