@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_google import FakeGoogle
-from workdir import REPOSITORY, clean_environment, edit_settings
+from real_drive.settings import edit_settings
+from workdir import REPOSITORY, clean_environment
 
 PICTURE = Path(__file__).with_suffix(".svg")
 COLUMNS, ROWS = 60, 24

@@ -24,7 +24,8 @@ from real_drive.claims import CLAIMS, SCRIPT, Claim
 from real_drive.drive import Contradicted, Drive, NotTried
 from real_drive.report import CONTRADICTED, Results
 from real_drive.script import FOLDER_NAME, Script
-from workdir import REPOSITORY, SHORT_WAITS, Run, clean_environment, edit_settings
+from real_drive.settings import edit_settings
+from workdir import REPOSITORY, SHORT_WAITS, Run, clean_environment
 
 PERSON = "bo@example.com"
 SLOW = "multipart-over-5-mb"  # takes as long as all others
@@ -491,14 +492,6 @@ def test_a_bad_run_is_noticed(
             google.drive.add_file(file, content, folder)
     with pytest.raises(Contradicted, match=re.escape(text)):
         Script(drive, tmp_path, parent, content=FILES).holds_all()
-
-
-def test_settings_of_many_lines_are_edited(drive: Drive, tmp_path: Path) -> None:
-    text = 'FILES = [\n    "a",  # as users write them\n    "b",\n]\nNAME = "\u6587"\n'
-    (tmp_path / "quickstart.py").write_text(text, encoding="utf-8")
-    Script(drive, tmp_path).edit(FILES=["c"])
-    edited = (tmp_path / "quickstart.py").read_text(encoding="utf-8")
-    assert edited == "FILES = ['c']\nNAME = \"\u6587\"\n"
 
 
 # ---- Drive is busy -------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 import needs
-from workdir import REPOSITORY, clean_environment, edit_settings
+from real_drive.settings import edit_settings
+from workdir import REPOSITORY, clean_environment
 
 # Opens the page, sends the form on it, and follows the way back to the script.
 PERSON = """
@@ -160,6 +161,8 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
 
 def test_settings_of_several_lines_are_edited(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text('A = [\n    "é",\n    "b",\n]\n# about B\nB = 1  # why\nC = 2\n', "utf-8")
+    script.write_text(
+        'A = [\n    "é",  # mine\n    "b",\n]\n# about B\nB = 1  # why\nC = 2\n', "utf-8"
+    )
     edit_settings(script, B="\n", A=["ü"])
     assert script.read_text("utf-8") == "A = ['ü']\n# about B\nB = '\\n'\nC = 2\n"

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 try:
     import socks  # type: ignore[import-untyped]  # noqa: F401  # for httplib2, to find the fake
     from fake_google import FakeGoogle
-    from workdir import REPOSITORY, edit_settings, free_port
+    from real_drive.settings import edit_settings
+    from workdir import REPOSITORY, free_port
 except ImportError as missing:
     raise SystemExit(f"Run: pip install -r tests/try_it.txt ({missing})") from None
 

@@ -1,19 +1,19 @@
 """A folder of a user: a copy of the script with settings of their own, files, a way to run it."""
 
-import ast
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fake_google import FakeGoogle
 from forked import FORKS, Forked
+from real_drive.settings import edited
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WINDOWS = sys.platform == "win32"
@@ -87,14 +87,15 @@ class Workdir:
         self.path = path
         self.google = google
         self.script = path / "quickstart.py"
-        shutil.copy(REPOSITORY / "quickstart.py", self.script)
+        self.settings: dict[str, Any] = {}
         self.set(**SHORT_WAITS)
         self.write_json("credentials.json", google.credentials())
         self.environment = clean_environment(path) | google.environment()
 
     def set(self, **settings: Any) -> None:
         """Edit constants of the script as its user would."""
-        edit_settings(self.script, **settings)
+        self.settings |= settings
+        self.script.write_text(edited(original(), self.settings), encoding="utf-8")
 
     def write(self, name: str, content: bytes, modified: float | None = None) -> Path:
         path = self.path / name
@@ -157,15 +158,9 @@ class Workdir:
         return self.start(*arguments, **options).wait(timeout)
 
 
-def edit_settings(script: Path, **settings: Any) -> None:
-    text = script.read_text(encoding="utf-8")
-    lines = text.split("\n")
-    for node in reversed(ast.parse(text).body):  # so that the numbers of the lines hold
-        name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
-        if name in settings:
-            lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {settings.pop(name)!r}"]
-    assert not settings, f"quickstart.py has no settings {', '.join(settings)}"
-    script.write_text("\n".join(lines), encoding="utf-8")
+@cache
+def original() -> str:
+    return (REPOSITORY / "quickstart.py").read_text(encoding="utf-8")
 
 
 def clean_environment(home: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """quickstart.py itself, run as its user would run it, and what Drive holds after each run."""
 
-import ast
 import hashlib
 import os
 import shutil
@@ -9,10 +8,10 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .claims import SCRIPT, claim, folders_in
 from .drive import Drive, NotTried, assume, some_bytes
+from .settings import edit_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 BESIDE = ("quickstart.py", "credentials.json", "token.json")  # a service account has no token.json
@@ -52,22 +51,11 @@ class Script:
         path.write_bytes(content)
         return path
 
-    def edit(self, **settings: Any) -> None:
-        """Edit settings as the user would; each may take up several lines."""
-        path = self.home / "quickstart.py"
-        text = path.read_text(encoding="utf-8")
-        lines = text.splitlines()
-        for node in reversed(ast.parse(text).body):  # so that the numbers of lines stay right
-            name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
-            if name in settings:
-                lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {settings.pop(name)!r}"]
-        assert not settings, f"quickstart.py does not have the settings {sorted(settings)}"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
     def run(self, *arguments: str, permanently: bool = False) -> str:
         """Run it, and return what it says, without its progress and errors."""
         self.prepare()
-        self.edit(
+        edit_settings(
+            self.home / "quickstart.py",
             FOLDER_NAME=FOLDER_NAME,
             FILES=list(self.content),
             PARENT_FOLDER_ID=self.parent,
