@@ -1,31 +1,12 @@
 """The fixtures of all tests: a fresh fake of Google's servers, a user's folder that it serves."""
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_google import FakeGoogle
 from workdir import Workdir
-
-# By hand, only each so manieth row of these modules' long tables is run. With CI=true, all are.
-SAMPLED = {"test_network": 3, "test_faults": 2, "test_people": 2}
-LONG = 6  # rows
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("CI") == "true":
-        return
-    tables: dict[str, list[pytest.Item]] = defaultdict(list)
-    for item in items:
-        tables[item.nodeid.partition("[")[0]].append(item)
-    kept: list[pytest.Item] = []
-    for rows in tables.values():
-        step = SAMPLED.get(rows[0].path.stem, 1) if len(rows) > LONG else 1
-        kept += rows[::step]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
 
 
 @pytest.fixture
@@ -39,6 +20,13 @@ def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
     assert fake.strangers == [], "hosts that are not Google's were called"
     assert fake.unknown == [], "addresses that Google does not have were called"
     fake.drive.consistency_check()
+
+
+@pytest.fixture
+def no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI, each run starts a Python of its own, as it does for a user."""
+    if os.environ.get("CI") == "true":
+        monkeypatch.setattr("workdir.FORKS", False)
 
 
 @pytest.fixture

@@ -1,36 +1,34 @@
 """Runs of the script that fork from a Python which has imported its packages: 0.3 s less for each.
 
-The processes are real, and children of the process that asks for them; the script is read anew for
-each. In CI, on other systems than Linux, which alone lets a process adopt grandchildren, and where
-the environment is not the usual one, Python starts as it does for a user.
+The processes are real, and children of the process that asks for them; each reads its script anew.
+On other systems than Linux, which alone lets a process adopt grandchildren, and where the
+environment is not the usual one, Python starts as it does for a user.
 """
 
+import _imp
+import ast
+import builtins
 import ctypes
 import functools
+import gc
 import importlib
 import json
 import os
 import random
-import runpy
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import types
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-FORKS = sys.platform == "linux" and os.environ.get("CI") != "true"
+FORKS = sys.platform == "linux"
 # What may differ from run to run without a package noticing when it is imported.
 FREE = {"HOME", "https_proxy", "HTTPS_PROXY", "BROWSER"}
-# What the script imports, sooner or later.
-PACKAGES = (
-    "google.oauth2.service_account",
-    "google_auth_httplib2",
-    "google_auth_oauthlib.flow",
-    "googleapiclient.discovery",
-    "wsgiref.simple_server",
-)
+SCRIPT = Path(__file__).resolve().parent.parent / "quickstart.py"
 SUBREAPER = 36  # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 
 
@@ -59,14 +57,18 @@ class Parent:
             return int(self.socket.recv(20))
 
 
+def shared(environment: dict[str, str]) -> dict[str, str]:
+    """What has to be the same for runs that are forked from one Python."""
+    return {name: value for name, value in environment.items() if name not in FREE}
+
+
 class Forked(subprocess.Popen[str]):
     """A process that is forked where others are started."""
 
     def _execute_child(self, *args: Any) -> None:
         command, cwd, env = args[0], args[5], args[6]
         stdin, _, _, stdout, _, stderr = ends = args[10:16]
-        variables = {name: value for name, value in env.items() if name not in FREE}
-        parent = Parent(json.dumps(variables, sort_keys=True))
+        parent = Parent(json.dumps(shared(env), sort_keys=True))
         request = {"argv": command[1:], "cwd": str(cwd), "env": env}
         try:
             self.pid = parent.fork(request, [stdin, stdout, stderr])
@@ -78,12 +80,21 @@ class Forked(subprocess.Popen[str]):
 # ---- In the process from which runs are forked ---------------------------------------------------
 
 
+@functools.lru_cache(100)
+def compiled(text: bytes) -> types.CodeType:
+    """The script's code, with no file's name: many runs differ in nothing but that."""
+    return compile(text, "", "exec")
+
+
 def serve(server: socket.socket) -> None:
     """Fork for each request, until the tests are over."""
     while True:
         content, descriptors, _, _ = socket.recv_fds(server, 1 << 20, 3)
         if not content:
             return
+        request = json.loads(content)
+        with suppress(OSError, SyntaxError, ValueError):  # of which the run is to tell
+            compiled(Path(request["argv"][0]).read_bytes())
         ours, theirs = os.pipe()
         between = os.fork()
         if not between:
@@ -92,7 +103,7 @@ def serve(server: socket.socket) -> None:
                 os.close(ours)
                 os.close(theirs)
                 server.close()
-                run(json.loads(content), descriptors)
+                run(request, descriptors)
             os.write(theirs, str(child).encode())
             os._exit(0)  # so that the tests become the child's parent
         os.waitpid(between, 0)
@@ -116,12 +127,31 @@ def run(request: dict[str, Any], descriptors: list[int]) -> None:
     os.chdir(request["cwd"])
     sys.argv = request["argv"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    vars(main).update(__file__=sys.argv[0], __builtins__=builtins)
+    code = compiled(Path(sys.argv[0]).read_bytes())
+    # As Python does with what it has kept of a module.
+    _imp._fix_co_filename(code, sys.argv[0])  # type: ignore[attr-defined]
+    exec(code, vars(main))
     raise SystemExit
 
 
+def warm_up() -> None:
+    """Import what the script imports, sooner or later, and what its packages do at first use."""
+    for node in ast.walk(ast.parse(SCRIPT.read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            importlib.import_module(node.module)
+    importlib.import_module("_strptime")
+    discovery: Any = importlib.import_module("googleapiclient.discovery")
+    vars(discovery)["key2param"] = functools.cache(discovery.key2param)  # Drive's keys are few
+    discovery.build("drive", "v3", http=object())
+
+
 if __name__ == "__main__":
-    for name in PACKAGES:
-        importlib.import_module(name)
+    warm_up()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # so that runs don't look through what they don't change
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -23,6 +23,7 @@ from situations import (
 )
 from workdir import KILLED, WINDOWS, Run, Workdir
 
+pytestmark = pytest.mark.usefixtures("no_forks")
 POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
 MADE = POINTS.index((CALLS.index("files.create.metadata"), "after"))
 RENAMED = POINTS.index((CALLS.index("files.update.rename"), "after"))

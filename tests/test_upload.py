@@ -10,6 +10,8 @@ from fake_google import FakeGoogle
 from situations import MARK, NAME, WORKING_NAME
 from workdir import WINDOWS, Workdir
 
+pytestmark = pytest.mark.usefixtures("no_forks")
+
 KIB = 1024
 CHUNK = 256 * KIB
 

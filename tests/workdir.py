@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_google import FakeGoogle
-from forked import FORKS, Forked
+from forked import FORKS, Forked, shared
 from real_drive.settings import edited
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -149,7 +149,7 @@ class Workdir:
             command = [*lowered, *command]
         program: Any = subprocess.Popen
         usual_environment = clean_environment(self.path) | self.google.environment()
-        is_usual = self.environment | {"BROWSER": ""} == usual_environment | {"BROWSER": ""}
+        is_usual = shared(self.environment) == shared(usual_environment)
         if FORKS and is_usual and as_root and options.keys() <= {"cwd", "stdout", "stderr"}:
             program = Forked
         return Run(program(command, **(usual | options)), self.google)
