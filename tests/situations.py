@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fake_google import FakeGoogle
@@ -37,10 +38,14 @@ CALLS = [
 ]
 
 
+@cache
+def chunks(seed: int) -> bytes:
+    return random.Random(seed).randbytes(3 * CHUNK + 1000)
+
+
 def new_content(seed: int = 1) -> dict[str, bytes]:
     """One file that is copied, one that goes up in one request, one in four chunks."""
-    big = random.Random(seed).randbytes(3 * CHUNK + 1000)
-    return {"same.txt": b"unchanged", "new.txt": f"new {seed}".encode(), "big.bin": big}
+    return {"same.txt": b"unchanged", "new.txt": b"new %d" % seed, "big.bin": chunks(seed)}
 
 
 def prepare(workdir: Workdir, seed: int = 1) -> dict[str, bytes]:
