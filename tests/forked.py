@@ -27,7 +27,7 @@ from typing import Any
 
 FORKS = sys.platform == "linux"
 # What may differ from run to run without a package noticing when it is imported.
-FREE = {"HOME", "https_proxy", "HTTPS_PROXY", "BROWSER"}
+FREE = {"HOME", "https_proxy", "HTTPS_PROXY", "BROWSER", "PYTHONPATH"}
 SCRIPT = Path(__file__).resolve().parent.parent / "quickstart.py"
 SUBREAPER = 36  # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 
@@ -59,7 +59,8 @@ class Parent:
 
 def shared(environment: dict[str, str]) -> dict[str, str]:
     """What has to be the same for runs that are forked from one Python."""
-    return {name: value for name, value in environment.items() if name not in FREE}
+    kept = {name for name in environment if name not in FREE and not name.startswith("HOOK_")}
+    return {name: environment[name] for name in kept}
 
 
 class Forked(subprocess.Popen[str]):
@@ -127,6 +128,9 @@ def run(request: dict[str, Any], descriptors: list[int]) -> None:
     os.chdir(request["cwd"])
     sys.argv = request["argv"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
+    if hooks := request["env"].get("PYTHONPATH"):
+        sys.path.insert(1, hooks)
+        importlib.import_module("sitecustomize")
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     vars(main).update(__file__=sys.argv[0], __builtins__=builtins)
     code = compiled(Path(sys.argv[0]).read_bytes())

@@ -291,10 +291,7 @@ def test_token_file_survives_a_kill_while_written(workdir: Workdir, google: Fake
     """The script is stopped at the moment when the new token.json takes the place of the old."""
     prepare(workdir)
     old = workdir.sign_in(expires_in=-10)
-    workdir.write(
-        "sitecustomize.py", b"import os\nos.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-    )
-    workdir.environment["PYTHONPATH"] = str(workdir.path)
+    workdir.hook("import os\nos.replace = lambda *_: os.kill(os.getpid(), 9)\n")
     assert workdir.run().status in (9, -9)
     assert workdir.token == old
     del workdir.environment["PYTHONPATH"]

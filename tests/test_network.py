@@ -588,7 +588,7 @@ def test_mistake_of_its_own_is_called_that(
 FAILING_READS = """
 import builtins, io, os
 
-fault = os.environ["FAULT"]
+fault = os.environ["HOOK_FAULT"]
 plain_open = io.open
 
 
@@ -609,21 +609,13 @@ class Failing(io.BufferedReader):
 
 
 def failing_open(file, mode="r", *more, **named):
-    if mode == "rb" and os.path.dirname(str(file)) == os.environ["FAULTS_IN"]:
+    if mode == "rb" and os.path.dirname(str(file)) == os.environ["HOOK_FAULTS_IN"]:
         return Failing(io.FileIO(os.fspath(file)))
     return plain_open(file, mode, *more, **named)
 
 
 io.open = builtins.open = failing_open
 """
-
-
-def hook(workdir: Workdir, program: str) -> None:
-    """Have Python run a program before the script, which knows nothing of it."""
-    path = workdir.path.parent / "hook"
-    path.mkdir()
-    (path / "sitecustomize.py").write_text(program, encoding="utf-8")
-    workdir.environment["PYTHONPATH"] = str(path)
 
 
 FILE_ERRORS = ["EIO", "EINVAL", "ETIMEDOUT", "ECONNRESET", "EPIPE", "ENOTCONN"]
@@ -643,9 +635,8 @@ def test_file_that_fails_in_the_middle_is_named(
     content = {f"files/{entry}": content[entry] for entry in ("same.txt", name) if entry in content}
     workdir.contents(content)
     add_old_folder(google)
-    hook(workdir, FAILING_READS)
     fault = workdir.path / "fault"
-    workdir.environment |= {"FAULT": str(fault), "FAULTS_IN": str(workdir.path / "files")}
+    workdir.hook(FAILING_READS, FAULT=fault, FAULTS_IN=workdir.path / "files")
     number = getattr(errno, error)
 
     def fail(moment: str, call: Any) -> None:
@@ -806,7 +797,7 @@ HANGING_DNS = """
 import ctypes, os, signal, socket
 
 def getaddrinfo(*_, **__):
-    os.write(int(os.environ["HANGS"]), b"now")
+    os.write(int(os.environ["HOOK_HANGS"]), b"now")
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     ctypes.CDLL(None).sleep(30)
     raise socket.gaierror(-3, "Temporary failure in name resolution")
@@ -821,11 +812,10 @@ def test_first_signal_ends_a_run_that_waits_for_dns(
     workdir: Workdir, signal: Callable[[Run], None], status: int
 ) -> None:
     prepare(workdir)
-    hook(workdir, HANGING_DNS)
     for name in ("https_proxy", "HTTPS_PROXY"):
         del workdir.environment[name]
     ours, theirs = os.pipe()
-    workdir.environment["HANGS"] = str(theirs)
+    workdir.hook(HANGING_DNS, HANGS=theirs)
     run = workdir.start(pass_fds=[theirs])
     os.close(theirs)
     assert os.read(ours, 3) == b"now"
@@ -900,7 +890,7 @@ import os, signal, sys
 
 class Interrupting:
     def find_spec(self, name, *_):
-        if name == os.environ["INTERRUPT_AT"]:
+        if name == os.environ["HOOK_INTERRUPT_AT"]:
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -917,8 +907,7 @@ def test_ctrl_c_while_the_script_starts_is_silent(
     workdir: Workdir, google: FakeGoogle, module: str
 ) -> None:
     prepare(workdir)
-    hook(workdir, INTERRUPTED_IMPORT)
-    workdir.environment["INTERRUPT_AT"] = module
+    workdir.hook(INTERRUPTED_IMPORT, is_early=True, INTERRUPT_AT=module)
     outcome = workdir.run()
     assert (outcome.status, outcome.out, outcome.err) == (130, "", "")
     assert google.log == []

@@ -703,9 +703,7 @@ pathlib.Path.stat = stat
 
 def test_any_time_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     """Or the nearest that Drive takes, which is of the years 1 to 9999."""
-    hook = ODD_TIMES.format({name: nanoseconds for name, (nanoseconds, _) in TIMES.items()})
-    workdir.write("hook/sitecustomize.py", hook.encode())
-    workdir.environment["PYTHONPATH"] = str(workdir.path / "hook")
+    workdir.hook(ODD_TIMES.format({name: nanoseconds for name, (nanoseconds, _) in TIMES.items()}))
     set_up(workdir, dict.fromkeys(TIMES, b"a"))
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")

@@ -30,8 +30,8 @@ NOTHING_NEW = [
 COUNT_READS = """
 import builtins, io, os, sys
 
-log = os.open(os.environ["READS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-folder = os.environ["READS_FROM"]
+log = os.open(os.environ["HOOK_READS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+folder = os.environ["HOOK_READS_FROM"]
 plain_open = io.open
 
 
@@ -105,13 +105,7 @@ def bytes_read(workdir: Workdir, tmp_path: Path) -> Callable[[], dict[str, int]]
     """How many bytes of each of FILES the runs have read so far."""
     log = tmp_path / "reads.txt"
     log.touch()
-    (tmp_path / "hook").mkdir()
-    (tmp_path / "hook" / "sitecustomize.py").write_text(COUNT_READS, encoding="utf-8")
-    workdir.environment |= {
-        "PYTHONPATH": str(tmp_path / "hook"),
-        "READS": str(log),
-        "READS_FROM": str(workdir.path / "files"),
-    }
+    workdir.hook(COUNT_READS, READS=log, READS_FROM=workdir.path / "files")
 
     def count() -> dict[str, int]:
         found: dict[str, int] = {}

@@ -53,24 +53,14 @@ datetime.datetime = WindowsDatetime
 """
 # As the registry is where Office is installed, and as the tables of later Pythons are.
 OTHER_TYPES = """
-import mimetypes, pathlib
-mimetypes.knownfiles = [str(pathlib.Path(__file__).with_name("mime.types"))]
+import mimetypes, os
+mimetypes.knownfiles = [os.environ["HOOK_REGISTRY"]]
 mimetypes._types_map_default |= {".wav": "audio/vnd.wave", ".avi": "video/vnd.avi",
     ".mkv": "video/matroska", ".js": "application/javascript", ".rtf": "text/rtf",
     ".gz": "application/gzip", ".docx": "application/x-docx", ".md": "text/x-markdown"}
 for extension in (".webp", ".heic", ".flac", ".ogg", ".m4a", ".7z", ".epub", ".ods", ".yaml"):
     mimetypes._types_map_default.pop(extension, None)
 """
-
-
-def begin_with(workdir: Workdir, *programs: str) -> None:
-    """Have Python run these before the script."""
-    folder = workdir.path.parent / "site"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text("\n".join(programs), encoding="utf-8")
-    registry = [f"application/wrong {' '.join(kind[1:] for kind in TYPES)}", "text/plain csv xlsx"]
-    (folder / "mime.types").write_text("\n".join(registry), encoding="utf-8")
-    workdir.environment["PYTHONPATH"] = str(folder)
 
 
 # ---- Clocks and terminals ------------------------------------------------------------------------
@@ -82,7 +72,7 @@ UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 def test_coarse_clock_ends_no_run_and_shows_no_absurd_rate(workdir: Workdir, clock: str) -> None:
     workdir.contents({f"{number}.txt": bytes(1000) for number in range(8)})
     workdir.sign_in()
-    begin_with(workdir, clock, TERMINAL)
+    workdir.hook(clock + TERMINAL, is_early=True)
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
     assert re.search(r"8\.0 kB sent in \d+\.\d s\.\n", outcome.out)
@@ -95,7 +85,7 @@ def test_output_into_nul_loses_no_result(workdir: Workdir) -> None:
     """NUL says that it is a terminal, and has no size."""
     workdir.files(a_txt=b"a", b_txt=b"b")
     workdir.sign_in()
-    begin_with(workdir, NUL)
+    workdir.hook(NUL, is_early=True)
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")
     assert sorted(outcome.lines[:2]) == ["uploaded  a.txt  1 byte", "uploaded  b.txt  1 byte"]
@@ -272,7 +262,9 @@ def test_types_and_dates_are_the_same_on_every_machine(
     for name in names:
         os.utime(workdir.path / name, (0, -86400.5))
     workdir.sign_in()
-    begin_with(workdir, OTHER_TYPES, NO_DATES_BEFORE_1970)
+    registry = [f"application/wrong {' '.join(kind[1:] for kind in TYPES)}", "text/plain csv xlsx"]
+    path = workdir.write("mime.types", "\n".join(registry).encode())
+    workdir.hook(OTHER_TYPES + NO_DATES_BEFORE_1970, is_early=True, REGISTRY=path)
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (0, "")
     (folder,) = google.drive.folders(NAME)

@@ -88,6 +88,7 @@ class Workdir:
         self.google = google
         self.script = path / "quickstart.py"
         self.settings: dict[str, Any] = {}
+        self.may_fork = True
         self.set(**SHORT_WAITS)
         self.write_json("credentials.json", google.credentials())
         self.environment = clean_environment(path) | google.environment()
@@ -120,6 +121,18 @@ class Workdir:
         path.chmod(0o600)
         return path
 
+    def hook(self, program: str, *, is_early: bool = False, **variables: Any) -> None:
+        """Have Python run a program before the script, which knows nothing of it.
+
+        It gets the variables, by names that begin with HOOK_. `is_early`: before the packages, too.
+        """
+        path = self.path.parent / "hook"
+        path.mkdir()
+        (path / "sitecustomize.py").write_text(program, encoding="utf-8")
+        self.environment |= {f"HOOK_{name}": str(value) for name, value in variables.items()}
+        self.environment["PYTHONPATH"] = str(path)
+        self.may_fork = not is_early
+
     def sign_in(self, **token: Any) -> dict[str, Any]:
         """Leave a token.json, as an earlier run would have."""
         made = self.google.token(**token)
@@ -150,7 +163,8 @@ class Workdir:
         program: Any = subprocess.Popen
         usual_environment = clean_environment(self.path) | self.google.environment()
         is_usual = shared(self.environment) == shared(usual_environment)
-        if FORKS and is_usual and as_root and options.keys() <= {"cwd", "stdout", "stderr"}:
+        may_fork = FORKS and self.may_fork and is_usual and as_root
+        if may_fork and options.keys() <= {"cwd", "stdout", "stderr"}:
             program = Forked
         return Run(program(command, **(usual | options)), self.google)
 
