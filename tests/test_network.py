@@ -94,15 +94,15 @@ def uploads(google: FakeGoogle) -> list[str]:
 # ---- Patience ------------------------------------------------------------------------------------
 
 
-@pytest.mark.line(bandwidth=1_300_000)
+@pytest.mark.line(bandwidth=2_600_000)
 @pytest.mark.parametrize("operation", ["files.create.multipart", "upload.middle", "upload.last"])
 def test_what_takes_longer_than_the_patience_gets_its_second_try(
     workdir: Workdir, google: FakeGoogle, operation: str
 ) -> None:
-    """Each of these takes 0.4 seconds to send: the patience begins with the fault."""
+    """Each of these takes 0.2 seconds to send: the patience begins with the fault."""
     content = prepare(workdir) | {"new.txt": os.urandom(CHUNK), "big.bin": os.urandom(3 * CHUNK)}
     workdir.contents(content)
-    workdir.set(PATIENCE=0.15)
+    workdir.set(PATIENCE=0.1)
     google.fail(operation, "503")
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err

@@ -330,7 +330,7 @@ class Terminal:
 
 
 @needs.terminals
-@pytest.mark.line(bandwidth=10_000_000)
+@pytest.mark.line(bandwidth=20_000_000)
 @pytest.mark.parametrize(
     ("columns", "name"), [(100, "a big file.bin"), (70, "東京東京東京.bin"), (12, "a")]
 )

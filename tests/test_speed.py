@@ -78,7 +78,11 @@ class Cost:
 def contents(count: int, size: int = 2000) -> dict[str, bytes]:
     """So many files, no two of them of one size."""
     dice = random.Random(count)
-    return {f"files/{number}.txt": dice.randbytes(size + number) + b"\n" for number in range(count)}
+    blocks = [dice.randbytes(1000) for _ in range(count)]
+    return {
+        f"files/{number}.txt": (block * (size // 1000 + 1))[: size + number] + b"\n"
+        for number, block in enumerate(blocks)
+    }
 
 
 def first(content: dict[str, bytes]) -> tuple[str, bytes]:
