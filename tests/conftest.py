@@ -9,6 +9,11 @@ from fake_google import FakeGoogle
 from workdir import Workdir
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: while a test waits for a slow line, another one runs."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture
 def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
     """A fake of its own for the test, which accounts for all that happened to it at the end."""
