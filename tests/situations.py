@@ -13,6 +13,7 @@ NAME = "Quickstart uploads"
 WORKING_NAME = f"{NAME} (uploading)"
 MARK = {"quickstart.py": "1"}  # the appProperties of a folder that the first run made
 CHUNK = 512 * 1024
+GROWING = {"FIRST_WAIT": 0.02, "LONGEST_WAIT": 64.0}  # waits that grow, as in earnest
 OLD = {"same.txt": b"unchanged", "gone.txt": b"no longer in FILES"}
 
 
@@ -61,6 +62,22 @@ def add_old_folder(google: FakeGoogle) -> Any:
     for name, content in OLD.items():
         google.drive.add_file(name, content, parent=folder.id)
     return folder
+
+
+def add_shared_folder(google: FakeGoogle) -> None:
+    google.drive.share(add_old_folder(google).id, email="friend@example.com")
+
+
+def prepare_for(workdir: Workdir, google: FakeGoogle, operation: str) -> dict[str, bytes]:
+    """Prepare a run that replaces an old folder and makes such a call."""
+    content = prepare(workdir)
+    (add_shared_folder if operation.startswith("permissions") else add_old_folder)(google)
+    workdir.set(DELETE_PERMANENTLY=operation == "files.delete")
+    if operation == "oauth.token.refresh":
+        workdir.sign_in(expires_in=-10)
+    if operation == "upload.status":
+        google.fail("upload.middle", "503")
+    return content
 
 
 def folders(google: FakeGoogle) -> list[tuple[str, dict[str, bytes | None]]]:
@@ -118,7 +135,7 @@ def once(google: FakeGoogle, moment: str, operation: str, action: Callable[[], A
     todo = [action]
 
     def watcher(when: str, call: Call) -> None:
-        if (when, call.operation) == (moment, operation) and todo:
+        if when == moment and operation in call.names and todo:
             todo.pop()()
 
     google.watch(watcher)

@@ -9,9 +9,11 @@ from situations import (
     OLD,
     WORKING_NAME,
     add_old_folder,
+    add_shared_folder,
     assert_replaced,
     folders,
     prepare,
+    prepare_for,
 )
 from workdir import Workdir
 
@@ -67,17 +69,8 @@ def rows() -> list[tuple[str, str]]:
 def test_fault_is_waited_out(
     workdir: Workdir, google: FakeGoogle, operation: str, fault: str
 ) -> None:
-    content = prepare(workdir)
-    old = add_old_folder(google)
+    content = prepare_for(workdir, google, operation)
     google.retry_after = 0.02
-    if operation == "oauth.token.refresh":
-        workdir.sign_in(expires_in=-10)
-    if operation == "files.delete":
-        workdir.set(DELETE_PERMANENTLY=True)
-    if operation == "upload.status":
-        google.fail("upload.middle", "503")
-    if operation.startswith("permissions"):
-        google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
     if fault == "stall":
         workdir.set(NETWORK_TIMEOUT=0.5)
     google.fail(operation, *PASSING[fault])
@@ -179,8 +172,7 @@ BAD_WEATHER = [fault for fault in PASSING if fault != "stall"]
 @pytest.mark.parametrize("seed", range(200))
 def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
     content = prepare(workdir)
-    old = add_old_folder(google)
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    add_shared_folder(google)
     workdir.sign_in(expires_in=-10)
     workdir.set(PARALLEL_UPLOADS=4)
     google.retry_after = 0.001

@@ -15,10 +15,12 @@ from situations import (
     NAME,
     OLD,
     add_old_folder,
+    add_shared_folder,
     assert_complete,
     assert_replaced,
     folders,
     new_content,
+    once,
     prepare,
 )
 from workdir import KILLED, WINDOWS, Run, Workdir
@@ -27,10 +29,6 @@ pytestmark = pytest.mark.usefixtures("no_forks")
 POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
 MADE = POINTS.index((CALLS.index("files.create.metadata"), "after"))
 RENAMED = POINTS.index((CALLS.index("files.update.rename"), "after"))
-
-
-def add_shared_folder(google: FakeGoogle) -> None:
-    google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
 def point_id(point: tuple[int, str]) -> str:
@@ -56,16 +54,13 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(
     content = prepare(workdir)
     workdir.sign_in(expires_in=-10)
     add_shared_folder(google)
-    run: list[Run] = []
 
     def kill(when: str, call: Any) -> None:
         if when == moment and google.log.index(call) == number:
-            run[0].process.kill()
-            run[0].process.wait()
+            workdir.running.kill()
 
     google.watch(kill)
-    run.append(workdir.start())
-    assert run[0].wait().status == KILLED
+    assert workdir.run().status == KILLED
     google.service.watchers.clear()
     assert_complete(google, content)
     there = {name for _, held in folders(google) for name in held}
@@ -163,17 +158,14 @@ def test_signal_in_the_middle_of_a_chunk(
     workdir.contents(content)
     workdir.set(CHUNK_SIZE=16 * CHUNK)  # which takes 4 seconds
     add_old_folder(google)
-    run: list[Run] = []
     sent: list[float] = []
 
-    def interrupt(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", "upload.chunk"):
-            sent.append(time.monotonic())
-            signal(run[0])
+    def interrupt() -> None:
+        sent.append(time.monotonic())
+        signal(workdir.running)
 
-    google.watch(interrupt)
-    run.append(workdir.start())
-    outcome = run[0].wait()
+    once(google, "before", "upload.chunk", interrupt)
+    outcome = workdir.run()
     assert time.monotonic() - sent[0] < 3
     assert outcome.status == status
     assert word in outcome.err
@@ -196,18 +188,15 @@ def test_ctrl_c_does_not_wait_for_google(
     prepare(workdir)
     workdir.sign_in(expires_in=-10)
     workdir.set(NETWORK_TIMEOUT=60.0)
-    run: list[Run] = []
     pressed: list[float] = []
 
-    def interrupt(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", operation):
-            run[0].interrupt()
-            pressed.append(time.monotonic())
-            run[0].process.wait(30)
+    def interrupt() -> None:
+        workdir.running.interrupt()
+        pressed.append(time.monotonic())
+        workdir.running.process.wait(30)
 
-    google.watch(interrupt)
-    run.append(workdir.start())
-    outcome = run[0].wait()
+    once(google, "before", operation, interrupt)
+    outcome = workdir.run()
     assert time.monotonic() - pressed[0] < 2
     assert outcome.status == 130, outcome.err
     assert "Traceback" not in outcome.err
@@ -269,14 +258,13 @@ def test_file_that_changes_is_named(
     add_old_folder(google)
     done: list[Any] = []
 
-    def meddle(when: str, call: Any) -> None:
-        if when == "before" and call.operation == moment and not done:
-            try:
-                done.append(change(workdir.path / name))
-            except PermissionError:
-                done.append("refused")
+    def meddle() -> None:
+        try:
+            done.append(change(workdir.path / name))
+        except PermissionError:
+            done.append("refused")
 
-    google.watch(meddle)
+    once(google, "before", moment, meddle)
     outcome = workdir.run()
     if WINDOWS and done == ["refused"]:
         pytest.skip("Windows lets nobody remove a file that is open")

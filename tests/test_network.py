@@ -23,13 +23,17 @@ import situations
 from fake_google import FakeGoogle
 from situations import (
     CHUNK,
+    GROWING,
     NAME,
     OLD,
     WORKING_NAME,
     add_old_folder,
+    add_shared_folder,
     assert_replaced,
     folders,
+    once,
     prepare,
+    prepare_for,
 )
 from test_output import Terminal
 from test_sign_in import SignIn
@@ -119,7 +123,7 @@ def test_chunk_that_keeps_failing_is_sent_less_and_less_often(
     workdir: Workdir, google: FakeGoogle, fault: str
 ) -> None:
     prepare(workdir)
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.3)
+    workdir.set(**GROWING, PATIENCE=0.3)
     google.fail("upload.middle", fault, repeat=None)
     outcome = workdir.run()
     assert_told(outcome, WORKING_NAME)
@@ -136,7 +140,7 @@ def test_request_that_keeps_failing_is_sent_less_and_less_often(
     workdir: Workdir, google: FakeGoogle, fault: str
 ) -> None:
     prepare(workdir)
-    workdir.set(FILES=["new.txt"], FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.3)
+    workdir.set(FILES=["new.txt"], **GROWING, PATIENCE=0.3)
     google.fail("files.create.multipart", fault, repeat=None)
     outcome = workdir.run()
     assert_told(outcome, WORKING_NAME)
@@ -192,7 +196,7 @@ def test_patience_begins_anew_when_something_more_has_arrived(
 def test_session_that_loses_what_it_had_is_given_up(workdir: Workdir, google: FakeGoogle) -> None:
     """Google holds less than it said before, again and again: nothing more has arrived."""
     prepare(workdir)
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.3)
+    workdir.set(**GROWING, PATIENCE=0.3)
     google.fail("upload.middle", "308-no-range", repeat=None)
     assert_told(workdir.run(timeout=10), WORKING_NAME)
     assert len(uploads(google)) < 30
@@ -292,11 +296,10 @@ def test_wish_within_the_patience_is_followed(
     content = prepare(workdir)
     google.retry_after = ""
 
-    def ask(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", "files.generateIds"):
-            google.retry_after = wish()
+    def ask() -> None:
+        google.retry_after = wish()
 
-    google.watch(ask)
+    once(google, "before", "files.generateIds", ask)
     google.fail("files.generateIds", "429-retry-after")
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
@@ -322,7 +325,7 @@ def test_what_no_batch_copies_is_uploaded_after_one_patience(
     """With a patience for each of the batches, this would take 4 seconds."""
     content = {f"{number}.txt": b"%d" % number for number in range(40)}
     workdir.contents(content)
-    workdir.set(BATCH_SIZE=2, COPY_PATIENCE=0.2, FIRST_WAIT=0.02, LONGEST_WAIT=64.0)
+    workdir.set(BATCH_SIZE=2, COPY_PATIENCE=0.2, **GROWING)
     workdir.sign_in()
     folder = google.drive.add_folder(NAME)
     for name, data in content.items():
@@ -389,14 +392,8 @@ SHAPED = [
 def test_answer_of_another_shape_ends_in_a_few_calls(
     workdir: Workdir, google: FakeGoogle, operation: str, fault: str
 ) -> None:
-    content = prepare(workdir)
-    old = add_old_folder(google)
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.2)
-    if operation == "oauth.token.refresh":
-        workdir.sign_in(expires_in=-10)
-    if operation == "upload.status":
-        google.fail("upload.middle", "503")
+    content = prepare_for(workdir, google, operation)
+    workdir.set(**GROWING, PATIENCE=0.2)
     google.fail(operation, fault, repeat=None)
     outcome = workdir.run(timeout=20)
     assert len(google.log) < 40
@@ -422,13 +419,8 @@ def test_long_page_is_called_what_it_is(
     workdir: Workdir, google: FakeGoogle, operation: str, status: int
 ) -> None:
     """The page's words, such as notFound and invalid_grant, are none of Google's reasons."""
-    content = prepare(workdir)
-    old = add_old_folder(google)
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1)
-    workdir.set(DELETE_PERMANENTLY=operation == "files.delete")
-    if operation == "oauth.token.refresh":
-        workdir.sign_in(expires_in=-10)
+    content = prepare_for(workdir, google, operation)
+    workdir.set(**GROWING, PATIENCE=0.1)
     google.fail(operation, f"html-{status}", repeat=None)
     outcome = workdir.run()
     assert_told(outcome)
@@ -522,8 +514,7 @@ def test_password_of_a_proxy_is_not_shown(
     workdir: Workdir, google: FakeGoogle, address: str, token: str
 ) -> None:
     workdir.files(a_txt=b"a")
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1)
-    workdir.set(NETWORK_TIMEOUT=1.0, SIGN_IN_TIMEOUT=0.1)
+    workdir.set(**GROWING, PATIENCE=0.1, NETWORK_TIMEOUT=1.0, SIGN_IN_TIMEOUT=0.1)
     if token == "token.json":
         workdir.sign_in()
     workdir.environment |= dict.fromkeys(("https_proxy", "HTTPS_PROXY"), address)
@@ -638,12 +629,7 @@ def test_file_that_fails_in_the_middle_is_named(
     fault = workdir.path / "fault"
     workdir.hook(FAILING_READS, FAULT=fault, FAULTS_IN=workdir.path / "files")
     number = getattr(errno, error)
-
-    def fail(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", operation):
-            fault.write_text(str(number), encoding="utf-8")
-
-    google.watch(fail)
+    once(google, "before", operation, lambda: fault.write_text(str(number), encoding="utf-8"))
     outcome = workdir.run()
     path = workdir.path / "files" / name
     assert_told(outcome, f"{path} can't be read. ({os.strerror(number)})")
@@ -656,11 +642,7 @@ def test_file_whose_permission_vanishes_is_named(workdir: Workdir, google: FakeG
     prepare(workdir)
     path = workdir.path / "new.txt"
 
-    def forbid(moment: str, call: Any) -> None:
-        if call.operation == "files.create.metadata":
-            path.chmod(0)
-
-    google.watch(forbid)
+    once(google, "before", "files.create.metadata", lambda: path.chmod(0))
     outcome = workdir.run(as_root=False)
     assert_told(outcome, f"{path} can't be read. (Permission denied)")
     assert AGAIN not in outcome.err
@@ -674,8 +656,7 @@ CALLS = ["upload.chunk" if call.startswith("upload") else call for call in situa
 
 def prepare_shared(workdir: Workdir, google: FakeGoogle) -> dict[str, bytes]:
     content = prepare(workdir)
-    old = add_old_folder(google)
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    add_shared_folder(google)
     workdir.sign_in(expires_in=-10)
     return content
 
@@ -692,17 +673,15 @@ def test_last_line_of_a_run_that_was_interrupted_is_true(
     workdir: Workdir, google: FakeGoogle, number: int, moment: str
 ) -> None:
     content = prepare_shared(workdir, google)
-    run: list[Run] = []
 
     def end(when: str, call: Any) -> None:
         if google.log.index(call) == number and when == moment.replace("meanwhile", "after"):
-            run[0].interrupt()
+            workdir.running.interrupt()
             if moment != "meanwhile":
-                run[0].process.wait(10)
+                workdir.running.process.wait(10)
 
     google.watch(end)
-    run.append(workdir.start())
-    outcome = run[0].wait()
+    outcome = workdir.run()
     if (moment, CALLS[number], outcome.status) == ("meanwhile", CALLS[-1], 0):
         return  # it was done by then
     assert outcome.status == 130
@@ -725,7 +704,7 @@ def test_last_line_of_a_run_that_was_refused_is_true(
     workdir: Workdir, google: FakeGoogle, operation: str, faults: list[str]
 ) -> None:
     content = prepare_shared(workdir, google)
-    workdir.set(FIRST_WAIT=0.02, LONGEST_WAIT=64.0, PATIENCE=0.1, COPY_PATIENCE=0.1)
+    workdir.set(**GROWING, PATIENCE=0.1, COPY_PATIENCE=0.1)
     google.fail(operation, *faults, repeat=None)
     outcome = workdir.run()
     assert "Traceback" not in outcome.err
@@ -756,17 +735,14 @@ def test_first_signal_ends_a_run_whose_call_hangs(
     if operation == "upload.status":
         google.fail("upload.middle", "503")
     google.fail(operation, "stall")
-    run: list[Run] = []
     sent: list[float] = []
 
-    def end(moment: str, call: Any) -> None:
-        if operation in call.names and not sent:
-            sent.append(time.monotonic())
-            signal(run[0])
+    def end() -> None:
+        sent.append(time.monotonic())
+        signal(workdir.running)
 
-    google.watch(end)
-    run.append(workdir.start())
-    outcome = run[0].wait()
+    once(google, "before", operation, end)
+    outcome = workdir.run()
     assert time.monotonic() - sent[0] < 2
     assert outcome.status == status
     assert "Traceback" not in outcome.err

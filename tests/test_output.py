@@ -14,9 +14,9 @@ from typing import Any
 import needs
 import pytest
 from fake_google import FakeGoogle
-from situations import NAME, WORKING_NAME, add_old_folder, folders, prepare
+from situations import NAME, WORKING_NAME, add_old_folder, folders, once, prepare
 from test_settings import load
-from workdir import Run, Workdir
+from workdir import Workdir
 
 if sys.platform != "win32":
     import pty
@@ -269,16 +269,13 @@ def test_interrupted_run_claims_nothing_that_may_be_false(
 ) -> None:
     """The work is done, the script is stopped before it hears of that."""
     prepare(workdir)
-    run: list[Run] = []
 
-    def interrupt(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("after", operation):
-            run[0].interrupt()
-            run[0].process.wait(10)
+    def interrupt() -> None:
+        workdir.running.interrupt()
+        workdir.running.process.wait(10)
 
-    google.watch(interrupt)
-    run.append(workdir.start())
-    outcome = run[0].wait()
+    once(google, "after", operation, interrupt)
+    outcome = workdir.run()
     step, standing = INTERRUPTED[operation]
     if standing.endswith(LINK):
         standing += google.drive.folders(NAME)[0].id

@@ -104,15 +104,8 @@ def test_runs_in_a_row_leave_one_folder(
 
 def kill(google: FakeGoogle, workdir: Workdir, operation: str) -> None:
     """Run until the first such call, which does not arrive."""
-    run: list[Run] = []
-
-    def end() -> None:
-        run[0].process.kill()
-        run[0].process.wait()
-
-    once(google, "before", operation, end)
-    run.append(workdir.start())
-    assert run[0].wait().status == KILLED
+    once(google, "before", operation, lambda: workdir.running.kill())
+    assert workdir.run().status == KILLED
 
 
 @removals
@@ -473,10 +466,8 @@ def test_run_whose_later_one_is_killed_takes_its_own_folder_away(
 
     def kill(moment: str, call: Call) -> None:
         if (moment, call.operation) == ("after", "files.update.rename"):
-            killed = runs.runs[runs.tokens.index(call.token or "")].process
             google.service.watchers.remove(kill)
-            killed.kill()
-            killed.wait()
+            runs.runs[runs.tokens.index(call.token or "")].kill()
 
     google.watch(kill)
     outcomes = runs.run()

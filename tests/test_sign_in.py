@@ -21,7 +21,16 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import needs
 import pytest
 from fake_google import FakeGoogle
-from situations import NAME, OLD, WORKING_NAME, add_old_folder, assert_replaced, folders, prepare
+from situations import (
+    NAME,
+    OLD,
+    WORKING_NAME,
+    add_old_folder,
+    assert_replaced,
+    folders,
+    once,
+    prepare,
+)
 from test_settings import DRIVE, DRIVE_FILE, check, load
 from workdir import WINDOWS, Outcome, Run, Workdir, free_port
 
@@ -341,13 +350,7 @@ def test_sign_in_lost_in_the_middle_of_a_run(user: Workdir, google: FakeGoogle) 
     content = prepare(user)
     add_old_folder(google)
     token = user.sign_in()
-
-    def lose(moment: str, call: Any) -> None:
-        if call.operation == "files.create.multipart":
-            google.service.watchers.clear()
-            google.revoke(token, access=True)
-
-    google.watch(lose)
+    once(google, "before", "files.create.multipart", lambda: google.revoke(token, access=True))
     outcome = run(user)
     assert (outcome.status, lines(outcome)) == (
         1,

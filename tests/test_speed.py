@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from fake_google import FakeGoogle
-from workdir import Run, Workdir
+from situations import once
+from workdir import Workdir
 
 NAME = "Quickstart uploads"
 MIB = 1024 * 1024
@@ -265,16 +266,13 @@ def test_run_after_a_killed_one_sends_only_what_is_missing(
     workdir.contents(content)
     workdir.set(PARALLEL_UPLOADS=1)
     workdir.sign_in()
-    run: list[Any] = []
 
     def kill(moment: str, call: Any) -> None:
         if moment == "before" and len(google.calls("files.create.multipart")) == 13:
-            run[0].process.kill()
-            run[0].process.wait()
+            workdir.running.kill()
 
     google.watch(kill)
-    run.append(workdir.start())
-    run[0].wait()
+    workdir.run()
     google.service.watchers.clear()
     cost = Cost(workdir)
     assert cost.counts == "8 uploaded, 12 unchanged"
@@ -321,20 +319,17 @@ def test_memory_does_not_grow_with_the_files(workdir: Workdir, google: FakeGoogl
     names = [f"{number}.bin" for number in range(4)]
     workdir.set(FILES=names, PARALLEL_UPLOADS=4)
     workdir.sign_in()
-    runs: list[Run] = []
     peaks: list[int] = []
 
-    def look(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", "files.update.rename"):
-            peaks.append(peak_memory(runs[-1].process.pid))
+    def look() -> None:
+        peaks.append(peak_memory(workdir.running.process.pid))
 
-    google.watch(look)
     for size in (32 * MIB, 128 * MIB):
         for number, name in enumerate(names):
             workdir.write(name, b"")
             os.truncate(workdir.path / name, size + number)
-        runs.append(workdir.start())
-        assert runs[-1].wait().status == 0
+        once(google, "before", "files.update.rename", look)
+        assert workdir.run().status == 0
     small, large = peaks
     assert large < 200 * 1000 * 1000
     assert large - small < 16 * MIB

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import stat
+from functools import partial
 from typing import Any
 
 import pytest
 from fake_google import FakeGoogle
-from situations import MARK, NAME, WORKING_NAME
+from situations import MARK, NAME, WORKING_NAME, once
 from workdir import WINDOWS, Workdir
 
 pytestmark = pytest.mark.usefixtures("no_forks")
@@ -212,12 +213,8 @@ def test_leftovers_and_many_old_folders_go(workdir: Workdir, google: FakeGoogle)
 def test_newer_working_folder_of_another_run_is_left(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.files(a_txt=b"a")
     workdir.sign_in()
-
-    def other_run_begins(moment: str, call: Any) -> None:
-        if (moment, call.operation) == ("before", "files.update.rename"):
-            google.drive.add_folder(WORKING_NAME, mark={"quickstart.py": "2"})
-
-    google.watch(other_run_begins)
+    begin = partial(google.drive.add_folder, WORKING_NAME, mark={"quickstart.py": "2"})
+    once(google, "before", "files.update.rename", begin)
     assert workdir.run().status == 0
     assert sorted(folder.name for folder in google.drive.folders()) == [NAME, WORKING_NAME]
 

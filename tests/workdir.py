@@ -81,6 +81,10 @@ class Run:
     def terminate(self) -> None:
         self.process.terminate()
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
 
 class Workdir:
     def __init__(self, path: Path, google: FakeGoogle) -> None:
@@ -89,6 +93,7 @@ class Workdir:
         self.script = path / "quickstart.py"
         self.settings: dict[str, Any] = {}
         self.may_fork = True
+        self.running: Run  # the latest run
         self.set(**SHORT_WAITS)
         self.write_json("credentials.json", google.credentials())
         self.environment = clean_environment(path) | google.environment()
@@ -166,7 +171,8 @@ class Workdir:
         may_fork = FORKS and self.may_fork and is_usual and as_root
         if may_fork and options.keys() <= {"cwd", "stdout", "stderr"}:
             program = Forked
-        return Run(program(command, **(usual | options)), self.google)
+        self.running = Run(program(command, **(usual | options)), self.google)
+        return self.running
 
     def run(self, *arguments: str, timeout: float = 60, **options: Any) -> Outcome:
         return self.start(*arguments, **options).wait(timeout)
