@@ -7,7 +7,6 @@ import itertools
 import os
 import random
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +35,6 @@ from situations import (
     prepare_for,
 )
 from test_output import Terminal
-from test_sign_in import SignIn
 from test_sign_in import run as run_with_user
 from workdir import WINDOWS, Outcome, Run, Workdir
 
@@ -1031,139 +1029,3 @@ def test_progress_of_files_that_are_only_read_is_no_progress_of_an_upload(
     terminal = Terminal(100)
     assert terminal.run(workdir) == 0
     assert {title for title, *_ in LINE.findall(terminal.text)} == {"Checking"}
-
-
-# ---- The sign-in page ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def waiting(workdir: Workdir, google: FakeGoogle) -> Iterator[SignIn]:
-    """A run that waits for its user, who would allow what is asked."""
-    workdir.files(a_txt=b"a")
-    workdir.set(SIGN_IN_TIMEOUT=30.0)
-    google.consent.answer = "allow"
-    found = SignIn(workdir)
-    yield found
-    found.run.process.kill()
-
-
-def assert_true_answer_counts(google: FakeGoogle, waiting: SignIn) -> None:
-    waiting.visit()
-    outcome = waiting.finish()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, {"a.txt": b"a"})
-
-
-@contextmanager
-def dripping(port: int, content: bytes, count: int = 5) -> Iterator[None]:
-    """Connections on which a byte comes, and another one, and another one."""
-    ended = threading.Event()
-
-    def drip(connection: socket.socket) -> None:
-        with suppress(OSError):
-            for byte in itertools.cycle(content):
-                connection.send(bytes([byte]))
-                if ended.wait(0.05):
-                    return
-
-    with ExitStack() as stack:
-        for _ in range(count):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            threading.Thread(target=drip, args=[connection]).start()
-        yield
-        ended.set()
-
-
-DRIPS = {
-    "a request line": b"GET /" + b"x" * 1000,
-    "headers": b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200,
-    "no HTTP": bytes(1000),
-}
-
-
-@pytest.mark.parametrize("content", DRIPS.values(), ids=DRIPS.keys())
-def test_one_byte_after_another_does_not_hold_up_the_true_answer(
-    google: FakeGoogle, waiting: SignIn, content: bytes
-) -> None:
-    with dripping(waiting.port, content):
-        assert_true_answer_counts(google, waiting)
-
-
-@pytest.mark.parametrize("content", DRIPS.values(), ids=DRIPS.keys())
-def test_one_byte_after_another_does_not_make_the_sign_in_last(
-    workdir: Workdir, google: FakeGoogle, content: bytes
-) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.set(SIGN_IN_TIMEOUT=1.0)
-    waiting = SignIn(workdir)
-    began = time.monotonic()
-    with dripping(waiting.port, content):
-        outcome = waiting.finish()
-    assert time.monotonic() - began < 3
-    assert_told(outcome, "Nobody signed in.", UNCHANGED)
-
-
-def test_hundreds_of_idle_connections_do_not_hold_up_the_true_answer(
-    google: FakeGoogle, waiting: SignIn
-) -> None:
-    with ExitStack() as stack:
-        for _ in range(300):
-            stack.enter_context(socket.create_connection(("127.0.0.1", waiting.port), timeout=10))
-        assert_true_answer_counts(google, waiting)
-
-
-STRAYS = {
-    "another state": "/?code=4/0Astolen&state=another",
-    "an error with another state": "/?error=access_denied&state=another",
-    "an empty state": "/?code=4/0Astolen&state=",
-    "no state": "/?code=4/0Astolen",
-    "an error without a state": "/?error=access_denied",
-    "a state twice": "/?code=4/0Astolen&state=one&state=two",
-    "the state alone": "/?state={state}",
-    "letters that are none": "/?code=%ff%00&state=%ff%00",
-    "a long query": "/?" + "x=y&" * 10000,
-}
-
-
-@pytest.mark.parametrize("path", STRAYS.values(), ids=STRAYS.keys())
-def test_request_that_is_no_answer_is_passed_over(
-    google: FakeGoogle, waiting: SignIn, path: str
-) -> None:
-    for method in ("GET", "POST", "HEAD"):
-        page = waiting.call(path.format(state=waiting.asked["state"]), method)
-        assert "Signed in" not in page
-    assert_true_answer_counts(google, waiting)
-
-
-RAW = {
-    "zeros": bytes(100_000),
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2,
-    "no version": b"GET\r\n\r\n",
-    "another version": b"GET / HTTP/9.9\r\n\r\n",
-    "a header without end": b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000,
-    "many headers": b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10_000 + b"\r\n",
-    "a length that is none": b"POST / HTTP/1.1\r\nContent-Length: -x\r\n\r\nbody",
-    "an address that is none": b"GET http://[ HTTP/1.1\r\n\r\n",
-    "percent signs": b"GET /%%%zz?%%%=%& HTTP/1.1\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("content", RAW.values(), ids=RAW.keys())
-@pytest.mark.parametrize("ending", ["closed", "left open"])
-def test_nonsense_is_passed_over(
-    google: FakeGoogle, waiting: SignIn, content: bytes, ending: str
-) -> None:
-    with socket.create_connection(("127.0.0.1", waiting.port), timeout=10) as connection:
-        with suppress(OSError):
-            connection.sendall(content)
-        if ending == "closed":
-            connection.close()
-        assert_true_answer_counts(google, waiting)
-
-
-def test_web_page_that_asks_again_and_again_is_passed_over(
-    google: FakeGoogle, waiting: SignIn
-) -> None:
-    for number in range(100):
-        waiting.call(f"/?code=4/0Aforged&state={number}")
-    assert_true_answer_counts(google, waiting)

@@ -1,6 +1,7 @@
 """Signing in: when consent is asked for and when not, what each refusal tells, what is kept."""
 
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -8,14 +9,15 @@ import socket
 import ssl
 import stat
 import sys
+import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import needs
@@ -296,7 +298,7 @@ def test_token_that_will_not_do(
     user: Workdir, google: FakeGoogle, arrange: Arrange, why: str
 ) -> None:
     arrange(user)
-    assert_uploaded(google, run(user, as_root=False), why, ASKED, SIGNED_IN)
+    assert_uploaded(google, run(user, as_root=arrange is not unreadable), why, ASKED, SIGNED_IN)
     assert consents(google) == 1
     assert_private(user)
 
@@ -705,50 +707,135 @@ def test_page_tells_how_it_ended(user: Workdir, google: FakeGoogle) -> None:
     assert waiting.finish().status == 1
 
 
-def get(path: str, method: str = "GET") -> Callable[[SignIn], object]:
-    return lambda waiting: waiting.call(path, method)
+@pytest.fixture
+def waiting(user: Workdir) -> Iterator[SignIn]:
+    """A run that waits for its user."""
+    user.set(SIGN_IN_TIMEOUT=30.0)
+    found = SignIn(user)
+    yield found
+    found.run.process.kill()
 
 
-def send(content: bytes, reset: bool = False) -> Callable[[SignIn], object]:
-    """Open a connection, send this, and close it."""
-
-    def stray(waiting: SignIn) -> None:
-        with socket.create_connection(("127.0.0.1", waiting.port)) as connection:
-            connection.sendall(content)
-            if reset:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1" + bytes(7))
-
-    return stray
+def assert_true_answer_counts(google: FakeGoogle, waiting: SignIn) -> None:
+    """It is heard in spite of what came before, of which nothing is said."""
+    assert_page(waiting.visit(), "Signed in")
+    assert_uploaded(google, waiting.finish(), ASKED, SIGNED_IN)
 
 
-STRAYS: dict[str, Callable[[SignIn], object]] = {
-    "icon": get("/favicon.ico"),
-    "page without an answer": get("/"),
-    "code without a state": get(f"/?code={quote('4/0Astolen')}"),
-    "code with another state": get(f"/?code={quote('4/0Astolen')}&state=forged"),
-    "error without a state": get("/?error=access_denied"),
-    "only the head": get("/", "HEAD"),
-    "form": get("/", "POST"),
-    "connection closed at once": send(b""),
-    "connection reset": send(b"", reset=True),
-    "half a request": send(b"GET /favi"),
-    "no HTTP": send(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"),
-    "an endless line": send(b"GET /" + b"x" * 70000 + b" HTTP/1.1\r\n\r\n"),
+# What is no answer of Google's to this run.
+PATHS = {
+    "page without an answer": "/",
+    "icon": "/favicon.ico",
+    "code with another state": "/?code=4/0Astolen&state=another",
+    "error with another state": "/?error=access_denied&state=another",
+    "code with an empty state": "/?code=4/0Astolen&state=",
+    "code without a state": "/?code=4/0Astolen",
+    "error without a state": "/?error=access_denied",
+    "a state twice": "/?code=4/0Astolen&state=one&state=two",
+    "the state alone": "/?state={state}",
+    "letters that are none": "/?code=%ff%00&state=%ff%00",
+    "a long query": "/?" + "x=y&" * 10000,
+}
+RAW = {
+    "nothing": b"",
+    "half a request": b"GET /favi",
+    "an endless line": b"GET /" + b"x" * 70000 + b" HTTP/1.1\r\n\r\n",
+    "zeros": bytes(100_000),
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2,
+    "TLS with an end of a head": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    "no version": b"GET\r\n\r\n",
+    "another version": b"GET / HTTP/9.9\r\n\r\n",
+    "a header without end": b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000,
+    "many headers": b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10_000 + b"\r\n",
+    "a length that is none": b"POST / HTTP/1.1\r\nContent-Length: -x\r\n\r\nbody",
+    "an address that is none": b"GET http://[ HTTP/1.1\r\n\r\n",
+    "percent signs": b"GET /%%%zz?%%%=%& HTTP/1.1\r\n\r\n",
 }
 
 
-def test_stray_requests_do_not_end_the_sign_in(user: Workdir, google: FakeGoogle) -> None:
-    """Nor does a connection that stays open and sends nothing; and none is talked about."""
-    user.set(SIGN_IN_TIMEOUT=30.0)
+def test_what_is_no_answer_is_passed_over(google: FakeGoogle, waiting: SignIn) -> None:
+    """Also while connections stay open on which it came."""
+    for name, path in PATHS.items():
+        for method in ("GET", "POST", "HEAD"):
+            page = waiting.call(path.format(state=waiting.asked["state"]), method)
+            assert "Signed in" not in page, name
+    assert_page(waiting.call("/"), "Not Google's answer")
+    with ExitStack() as stack:
+        for name, content in RAW.items():
+            for ending in ("left open", "closed", "reset"):
+                connection = socket.create_connection(("127.0.0.1", waiting.port), timeout=10)
+                stack.enter_context(connection)
+                with suppress(OSError):
+                    connection.sendall(content)
+                if ending == "reset":
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1" + bytes(7))
+                if ending != "left open":
+                    connection.close()
+            assert waiting.run.process.poll() is None, name
+        assert_true_answer_counts(google, waiting)
+
+
+def test_web_page_that_asks_again_and_again_is_passed_over(
+    google: FakeGoogle, waiting: SignIn
+) -> None:
+    for number in range(100):
+        waiting.call(f"/?code=4/0Aforged&state={number}")
+    assert_true_answer_counts(google, waiting)
+
+
+def test_hundreds_of_idle_connections_do_not_hold_up_the_true_answer(
+    google: FakeGoogle, waiting: SignIn
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", waiting.port), timeout=10))
+        assert_true_answer_counts(google, waiting)
+
+
+DRIPS = {
+    "a request line": b"GET /" + b"x" * 1000,
+    "headers": b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200,
+    "no HTTP": bytes(1000),
+}
+
+
+@contextmanager
+def dripping(port: int) -> Iterator[None]:
+    """Connections on which a byte comes, and another one, and another one."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket, content: bytes) -> None:
+        with suppress(OSError):
+            for byte in itertools.cycle(content):
+                connection.send(bytes([byte]))
+                if ended.wait(0.05):
+                    return
+
+    with ExitStack() as stack:
+        for content in list(DRIPS.values()) * 5:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            threading.Thread(target=drip, args=[connection, content]).start()
+        yield
+        ended.set()
+
+
+def test_one_byte_after_another_does_not_hold_up_the_true_answer(
+    google: FakeGoogle, waiting: SignIn
+) -> None:
+    with dripping(waiting.port):
+        assert_true_answer_counts(google, waiting)
+
+
+def test_one_byte_after_another_does_not_make_the_sign_in_last(
+    user: Workdir, google: FakeGoogle
+) -> None:
+    user.set(SIGN_IN_TIMEOUT=1.0)
     waiting = SignIn(user)
-    with socket.create_connection(("127.0.0.1", waiting.port)):
-        for stray in STRAYS.values():
-            with suppress(OSError):
-                stray(waiting)
-        assert_page(waiting.call("/"), "Not Google's answer")
-        assert_page(waiting.visit(), "Signed in")
+    began = time.monotonic()
+    with dripping(waiting.port):
         outcome = waiting.finish()
-    assert_uploaded(google, outcome, ASKED, SIGNED_IN)
+    assert time.monotonic() - began < 3
+    assert_refused(google, outcome, ASKED, NOBODY)
 
 
 @needs.loopback_addresses
