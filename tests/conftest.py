@@ -36,6 +36,4 @@ def no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def workdir(tmp_path: Path, google: FakeGoogle) -> Workdir:
-    path = tmp_path / "a user's folder"
-    path.mkdir()
-    return Workdir(path, google)
+    return Workdir(tmp_path / "a user's folder", google)

@@ -68,6 +68,14 @@ def add_shared_folder(google: FakeGoogle) -> None:
     google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
+def prepare_shared(workdir: Workdir, google: FakeGoogle) -> dict[str, bytes]:
+    """Prepare a run that makes all CALLS."""
+    content = prepare(workdir)
+    add_shared_folder(google)
+    workdir.sign_in(expires_in=-10)
+    return content
+
+
 def prepare_for(workdir: Workdir, google: FakeGoogle, operation: str) -> dict[str, bytes]:
     """Prepare a run that replaces an old folder and makes such a call."""
     content = prepare(workdir)

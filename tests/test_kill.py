@@ -15,13 +15,13 @@ from situations import (
     NAME,
     OLD,
     add_old_folder,
-    add_shared_folder,
     assert_complete,
     assert_replaced,
     folders,
     new_content,
     once,
     prepare,
+    prepare_shared,
 )
 from workdir import KILLED, WINDOWS, Run, Workdir
 
@@ -37,9 +37,7 @@ def point_id(point: tuple[int, str]) -> str:
 
 
 def test_the_points_are_all_calls(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    workdir.sign_in(expires_in=-10)
-    add_shared_folder(google)
+    prepare_shared(workdir, google)
     assert workdir.run().status == 0
     assert [call.operation.replace("upload.chunk", "upload") for call in google.log] == [
         call if not call.startswith("upload") else "upload" for call in CALLS
@@ -51,9 +49,7 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(
     workdir: Workdir, google: FakeGoogle, point: tuple[int, str]
 ) -> None:
     number, moment = point
-    content = prepare(workdir)
-    workdir.sign_in(expires_in=-10)
-    add_shared_folder(google)
+    content = prepare_shared(workdir, google)
 
     def kill(when: str, call: Any) -> None:
         if when == moment and google.log.index(call) == number:
@@ -80,12 +76,8 @@ def test_second_run_in_the_middle_of_a_first(
     workdir: Workdir, google: FakeGoogle, tmp_path: Path, point: tuple[int, str]
 ) -> None:
     number, moment = point
-    first_content = prepare(workdir)
-    workdir.sign_in(expires_in=-10)
-    add_shared_folder(google)
-    path = tmp_path / "other"
-    path.mkdir()
-    second = Workdir(path, google)
+    first_content = prepare_shared(workdir, google)
+    second = Workdir(tmp_path / "other", google)
     second_content = prepare(second, seed=2)
     versions = (first_content, second_content)
     second_token = second.token["token"]
@@ -121,9 +113,7 @@ def test_three_runs_at_full_speed(google: FakeGoogle, tmp_path: Path) -> None:
     add_old_folder(google)
     workdirs, versions = [], []
     for number in range(3):
-        path = tmp_path / str(number)
-        path.mkdir()
-        workdirs.append(Workdir(path, google))
+        workdirs.append(Workdir(tmp_path / str(number), google))
         versions.append(prepare(workdirs[-1], seed=number))
 
     def check(moment: str, call: Any) -> None:
@@ -177,29 +167,6 @@ def test_signal_in_the_middle_of_a_chunk(
     assert workdir.run().status == 0
     assert_replaced(google, content)
     assert sum(call.content_bytes for call in google.log[seen:]) == len(content["big.bin"])
-
-
-@pytest.mark.parametrize(
-    "operation", ["oauth.token.refresh", "files.list", "files.create.multipart"]
-)
-def test_ctrl_c_does_not_wait_for_google(
-    workdir: Workdir, google: FakeGoogle, operation: str
-) -> None:
-    prepare(workdir)
-    workdir.sign_in(expires_in=-10)
-    workdir.set(NETWORK_TIMEOUT=60.0)
-    pressed: list[float] = []
-
-    def interrupt() -> None:
-        workdir.running.interrupt()
-        pressed.append(time.monotonic())
-        workdir.running.process.wait(30)
-
-    once(google, "before", operation, interrupt)
-    outcome = workdir.run()
-    assert time.monotonic() - pressed[0] < 2
-    assert outcome.status == 130, outcome.err
-    assert "Traceback" not in outcome.err
 
 
 def vanish(path: Path) -> None:

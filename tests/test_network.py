@@ -27,12 +27,12 @@ from situations import (
     OLD,
     WORKING_NAME,
     add_old_folder,
-    add_shared_folder,
     assert_replaced,
     folders,
     once,
     prepare,
     prepare_for,
+    prepare_shared,
 )
 from test_output import Terminal
 from test_sign_in import run as run_with_user
@@ -153,6 +153,7 @@ CHUNK_FAULTS = [
     *("500", "503", "429", "408", "502-html", "html-503", "503-keep-part"),
     *("close-unread", "close-read", "reset", "stall", "503-early"),
     *("answer-lost", "answer-reset", "head-cut", "head-cut-no-length", "body-cut"),
+    *("429-retry-after", "403-userRateLimitExceeded", "403-rateLimitExceeded"),
 ]
 
 
@@ -167,6 +168,7 @@ def test_status_is_asked_for_before_anything_else_is_sent(
         workdir.contents(content)
     if fault == "stall":
         workdir.set(NETWORK_TIMEOUT=0.5)
+    google.retry_after = 0.02
     google.fail(operation, fault)
     outcome = workdir.run()
     assert outcome.status == 0, outcome.err
@@ -648,21 +650,7 @@ def test_file_whose_permission_vanishes_is_named(workdir: Workdir, google: FakeG
 
 # ---- The last line -------------------------------------------------------------------------------
 
-# The calls of a run after prepare_shared(), in their order.
 CALLS = ["upload.chunk" if call.startswith("upload") else call for call in situations.CALLS]
-
-
-def prepare_shared(workdir: Workdir, google: FakeGoogle) -> dict[str, bytes]:
-    content = prepare(workdir)
-    add_shared_folder(google)
-    workdir.sign_in(expires_in=-10)
-    return content
-
-
-def test_the_calls_are_all_calls(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare_shared(workdir, google)
-    assert workdir.run().status == 0
-    assert [call.operation for call in google.log] == CALLS
 
 
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=[f"{n} {c}" for n, c in enumerate(CALLS)])

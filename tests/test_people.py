@@ -360,7 +360,6 @@ class AtOnce:
         self.tokens: list[str] = []
         self.contents = [{"a.txt": b"version %d" % number} for number in range(count)]
         for number, content in enumerate(self.contents):
-            (path / str(number)).mkdir()
             self.workdirs.append(Workdir(path / str(number), google))
             self.tokens.append(set_up(self.workdirs[-1], content, permanently))
         self.folders: dict[int, File] = {}  # each run's
@@ -493,7 +492,6 @@ def test_run_that_starts_later_wins_by_whatever_clock(
     """It has seen the other's folder, so it knows that its own is the later one."""
     google.drive.skew_folders(0, skew)
     later = {"a.txt": b"later"}
-    (tmp_path / "second").mkdir()
     second = Workdir(tmp_path / "second", google)
     set_up(second, later, permanently)
     set_up(workdir, permanently=permanently)
@@ -517,7 +515,6 @@ def test_sharing_that_an_earlier_run_has_taken_along(
     """A run asks for the sharing of the old folder after another one has removed that."""
     old = add_folder(google, NAME, OLD, mark=MARK)
     google.drive.share(old.id, email="friend@example.com")
-    (tmp_path / "earlier").mkdir()
     earlier = Workdir(tmp_path / "earlier", google)
     set_up(earlier, THEIRS, permanently)
     set_up(workdir, permanently=permanently)

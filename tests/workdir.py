@@ -90,6 +90,7 @@ class Workdir:
     def __init__(self, path: Path, google: FakeGoogle) -> None:
         self.path = path
         self.google = google
+        path.mkdir(exist_ok=True)
         self.script = path / "quickstart.py"
         self.settings: dict[str, Any] = {}
         self.may_fork = True
