@@ -11,6 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import needs
 from real_drive.settings import edit_settings
+from try_it import INTRODUCTION
 from workdir import REPOSITORY, clean_environment
 
 # Opens the page, sends the form on it, and follows the way back to the script.
@@ -30,22 +31,13 @@ assert not {"https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE"} & os.environ.keys()
 sys.argv.append("allow")
 """
 
-INTRODUCTION = """
-quickstart.py will run twice, against a fake of Google on this computer. You
-need no Google account, and no file leaves this computer. The first run asks
-you to sign in, in your browser: click Allow there. The links to Drive lead
-nowhere, because the folders are in the fake.
-
-If this computer has no browser, run the next line on a computer that has one.
-It replaces the ssh line from quickstart.py, which does not lead to the fake.
-Then open the link from quickstart.py on that computer.
-ssh -L PORT:127.0.0.1:PORT -L PORT:127.0.0.1:PORT USER@THIS-MACHINE
+FIRST = f"""{INTRODUCTION.format(page="PORT", answer="PORT")}
 
 ---- First run: you sign in, and two new files are uploaded --------------------
 $ python quickstart.py
 """
 # Without what quickstart.py itself says, which other tests know word for word.
-OUTPUT = f"""{INTRODUCTION}
+OUTPUT = f"""{FIRST}
 ---- Second run: report.txt has changed since, figures.csv has not -------------
 $ python quickstart.py
 
@@ -139,7 +131,7 @@ def test_browser_on_a_screen_is_not_led_to_the_fake(tmp_path: Path) -> None:
 
 def test_refusal_ends_it(tmp_path: Path) -> None:
     status, out, err = try_it(tmp_path, BROWSER=person(tmp_path, "deny"))
-    assert (status, constant(out)) == (1, INTRODUCTION)
+    assert (status, constant(out)) == (1, FIRST)
     assert "access_denied" in err
     assert "Traceback" not in err
 
@@ -148,7 +140,7 @@ def test_started_as_a_file(tmp_path: Path) -> None:
     path = REPOSITORY / "tests" / "try_it.py"
     with start(tmp_path, str(path), BROWSER=person(tmp_path, "deny")) as process:
         out, _ = process.communicate(timeout=110)
-    assert (process.returncode, constant(out)) == (1, INTRODUCTION)
+    assert (process.returncode, constant(out)) == (1, FIRST)
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:

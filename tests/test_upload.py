@@ -26,6 +26,14 @@ def content_of(google: FakeGoogle, name: str = NAME) -> dict[str, bytes | None]:
     return content
 
 
+def assert_arrives(workdir: Workdir, google: FakeGoogle, content: dict[str, bytes]) -> None:
+    workdir.contents(content)
+    workdir.sign_in()
+    outcome = workdir.run()
+    assert (outcome.status, outcome.err) == (0, "")
+    assert content_of(google) == content
+
+
 def test_first_run(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.files(a_txt=b"first", b_bin=b"second")
     workdir.sign_in()
@@ -66,24 +74,15 @@ SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK 
 
 @pytest.mark.parametrize("multipart_limit", [0, 10 * CHUNK], ids=["in chunks", "in one request"])
 def test_every_size_arrives(workdir: Workdir, google: FakeGoogle, multipart_limit: int) -> None:
-    content = {f"{size}.bin": os.urandom(size) for size in SIZES}
-    workdir.contents(content)
     workdir.set(CHUNK_SIZE=CHUNK, MULTIPART_LIMIT=multipart_limit)
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert content_of(google) == content
+    assert_arrives(workdir, google, {f"{size}.bin": os.urandom(size) for size in SIZES})
 
 
 def test_every_ending_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     """googleapiclient ends the part of a multipart body with a bare line feed."""
     endings = [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r", b"--", b"a\r", b"a\r\n", b"\0"]
     content = {f"{number}.txt": ending for number, ending in enumerate(endings)}
-    workdir.contents(content)
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert content_of(google) == content
+    assert_arrives(workdir, google, content)
 
 
 def test_large_file_arrives(workdir: Workdir, google: FakeGoogle) -> None:
@@ -121,11 +120,7 @@ if WINDOWS:  # which has no such files
 
 def test_every_name_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     content = {name: f"of {name}\r\n\xff".encode("latin-1", "replace") for name in NAMES}
-    workdir.contents(content)
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert content_of(google) == content
+    assert_arrives(workdir, google, content)
 
 
 @pytest.mark.parametrize(
