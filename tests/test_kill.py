@@ -18,7 +18,6 @@ from situations import (
     assert_complete,
     assert_replaced,
     folders,
-    new_content,
     once,
     prepare,
     prepare_shared,
@@ -252,7 +251,3 @@ def test_token_file_survives_a_kill_while_written(workdir: Workdir, google: Fake
     del workdir.environment["PYTHONPATH"]
     assert workdir.run().status == 0
     assert workdir.token["refresh_token"] == old["refresh_token"]
-
-
-def test_new_content_differs_by_seed() -> None:
-    assert new_content(1) != new_content(2)

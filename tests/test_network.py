@@ -252,11 +252,15 @@ TOO_LONG: dict[str, tuple[Callable[[], float | str], str]] = {
     "a day in seconds": (lambda: 86400, r"1 day, 0:00:00"),
     "a date": (lambda: date_in(3600), r"(0:59:\d\d|1:00:00)"),
 }
-FINAL_CALLS = ["files.list", "files.create.metadata", "files.create.multipart", "upload.middle"]
+FINAL_CALLS = [
+    ("files.list", "429-retry-after"),
+    ("files.create.metadata", "503-retry-after"),
+    ("files.create.multipart", "429-retry-after"),
+    ("upload.middle", "503-retry-after"),
+]
 
 
-@pytest.mark.parametrize("operation", FINAL_CALLS)
-@pytest.mark.parametrize("fault", ["429-retry-after", "503-retry-after"])
+@pytest.mark.parametrize(("operation", "fault"), FINAL_CALLS)
 @pytest.mark.parametrize(("wish", "told"), TOO_LONG.values(), ids=TOO_LONG.keys())
 def test_longer_wish_than_the_patience_ends_the_run_at_once(
     workdir: Workdir,

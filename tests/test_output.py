@@ -202,13 +202,6 @@ def test_sharing_survives_and_nobody_is_mailed(workdir: Workdir, google: FakeGoo
     assert google.mails == []
 
 
-def test_unshared_folder_costs_no_call(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    assert workdir.run().status == 0
-    assert google.calls("permissions.list", "permissions.create") == []
-
-
 @pytest.mark.parametrize("console", [{"PYTHONIOENCODING": "cp1252"}, {"LANG": "C", "LC_ALL": "C"}])
 def test_names_that_the_console_does_not_know(workdir: Workdir, console: dict[str, str]) -> None:
     workdir.contents({"東京.txt": b"a", "Łódź.txt": b"b"})

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import needs
 import pytest
 from fake_google import FakeGoogle
 from fake_google.messages import Call
@@ -645,16 +643,6 @@ def test_own_id_in_use_counts_if_the_file_is_the_right_one(
 
 
 # ---- Odd files -----------------------------------------------------------------------------------
-
-
-@needs.needs("files with content and no size", sys.platform == "linux")
-def test_file_without_a_size_is_refused(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.sign_in()
-    workdir.set(FILES=["/proc/version"])
-    outcome = workdir.run()
-    assert (outcome.status, outcome.out) == (2, "")
-    assert "/proc/version has content, but no size." in outcome.err
-    assert google.log == []
 
 
 # What a file system says of each file, whatever this machine's could hold.
