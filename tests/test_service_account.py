@@ -24,6 +24,15 @@ def use_account(workdir: Workdir, delegated: list[str] | None = None) -> str:
     return address
 
 
+@pytest.fixture
+def acting(workdir: Workdir, google: FakeGoogle) -> Workdir:
+    """A user's folder, with a service account that may act for the user."""
+    use_account(workdir, delegated=[google.user])
+    workdir.files(a_txt=b"a")
+    workdir.set(DELEGATED_USER=google.user)
+    return workdir
+
+
 def assert_no_sign_in(workdir: Workdir) -> None:
     """Nobody was asked, nothing was saved."""
     calls = workdir.google.calls("oauth.consent", "oauth.token.refresh")
@@ -44,27 +53,22 @@ def held(google: FakeGoogle, folder_id: str) -> list[tuple[str, Any]]:
 # ---- Acting for a user ---------------------------------------------------------------------------
 
 
-def test_delegated_user_is_acted_for(workdir: Workdir, google: FakeGoogle) -> None:
-    use_account(workdir, delegated=[google.user])
-    workdir.set(DELEGATED_USER=google.user)
+def test_delegated_user_is_acted_for(acting: Workdir, google: FakeGoogle) -> None:
     for content in (FIRST, SECOND):
-        workdir.contents(content)
-        outcome = run(workdir)
+        acting.contents(content)
+        outcome = run(acting)
         assert (outcome.status, outcome.err) == (0, "")
         assert google.drive.everything() == [(NAME, list(content.items()))]
     assert "copied within Drive (unchanged)  a.txt" in outcome.lines
     (folder,) = google.drive.folders(NAME)
     assert folder.owner == google.user
-    assert_no_sign_in(workdir)
+    assert_no_sign_in(acting)
 
 
-def test_token_of_a_person_is_left_alone(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.sign_in(user="someone@example.com")
-    use_account(workdir, delegated=[google.user])
-    workdir.set(DELEGATED_USER=google.user)
-    with untouched(workdir.path / "token.json"):
-        assert run(workdir).status == 0
+def test_token_of_a_person_is_left_alone(acting: Workdir, google: FakeGoogle) -> None:
+    acting.sign_in(user="someone@example.com")
+    with untouched(acting.path / "token.json"):
+        assert run(acting).status == 0
     assert [folder.name for folder in google.drive.folders()] == [NAME]
 
 
@@ -85,34 +89,25 @@ def test_user_who_is_not_delegated(
     assert_no_sign_in(workdir)
 
 
-def test_nothing_but_drive_file_is_asked_for(workdir: Workdir, google: FakeGoogle) -> None:
-    use_account(workdir, delegated=[google.user])
-    workdir.files(a_txt=b"a")
-    workdir.set(DELEGATED_USER=google.user)
+def test_nothing_but_drive_file_is_asked_for(acting: Workdir, google: FakeGoogle) -> None:
     by_hand = google.drive.add_folder(NAME, app=False)
-    assert run(workdir).status == 0
+    assert run(acting).status == 0
     assert not google.drive.file(by_hand.id).trashed
     tokens = {call.token for call in google.calls("files.list")}
     grants = [google.world.accounts.grant_of(token) for token in tokens]
     assert [grant.scopes for grant in grants if grant] == [{DRIVE_FILE}]
 
 
-def test_hiccups_of_the_token_server_are_waited_out(workdir: Workdir, google: FakeGoogle) -> None:
-    use_account(workdir, delegated=[google.user])
-    workdir.files(a_txt=b"a")
-    workdir.set(DELEGATED_USER=google.user)
+def test_hiccups_of_the_token_server_are_waited_out(acting: Workdir, google: FakeGoogle) -> None:
     google.fail("oauth.token.jwt", "503", "503-json", "close-read", "answer-lost", "reset")
-    outcome = run(workdir)
+    outcome = run(acting)
     assert outcome.status == 0, outcome.err
     assert google.drive.everything() == [(NAME, [("a.txt", b"a")])]
 
 
-def test_token_that_drive_refuses_is_renewed(workdir: Workdir, google: FakeGoogle) -> None:
-    use_account(workdir, delegated=[google.user])
-    workdir.files(a_txt=b"a")
-    workdir.set(DELEGATED_USER=google.user)
+def test_token_that_drive_refuses_is_renewed(acting: Workdir, google: FakeGoogle) -> None:
     google.fail("files.create.multipart", "401")
-    outcome = run(workdir)
+    outcome = run(acting)
     assert (outcome.status, outcome.err) == (0, "")
     assert google.drive.everything() == [(NAME, [("a.txt", b"a")])]
 
@@ -227,47 +222,38 @@ def test_dry_run_in_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None
     assert held(google, drive_id) == [(NAME, list(FIRST.items()))]
 
 
-OUT_OF_REACH = {
-    "not a member": (False, DRIVE),
-    "drive.file does not reach it": (True, DRIVE_FILE),
+OUT_OF_REACH = (
+    "Comparing the files with Drive: PARENT_FOLDER_ID is not in Drive, or out of reach. "
+    "See SCOPES in README.md."
+)
+NO_WRITER = (
+    "Creating the folder: This sign-in may not write to PARENT_FOLDER_ID. See SCOPES. "
+    "(Google: 403 insufficientParentPermissions Insufficient permissions for the specified parent)"
+)
+NOT_REPLACED = (
+    f'"{NAME}" was not replaced by this run. If the new folder was created, the next run uses it.'
+)
+REFUSED: dict[str, tuple[str | None, str, tuple[str, str]]] = {
+    "not a member": (None, DRIVE, (OUT_OF_REACH, CHANGED_NOTHING)),
+    "drive.file does not reach it": (
+        "fileOrganizer",
+        DRIVE_FILE,
+        (OUT_OF_REACH, CHANGED_NOTHING),
+    ),
+    "a reader": ("reader", DRIVE, (NO_WRITER, NOT_REPLACED)),
 }
 
 
-@pytest.mark.parametrize(("is_member", "scope"), OUT_OF_REACH.values(), ids=OUT_OF_REACH.keys())
-def test_shared_drive_out_of_reach(
-    workdir: Workdir, google: FakeGoogle, is_member: bool, scope: str
+@pytest.mark.parametrize(("role", "scope", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_shared_drive_that_refuses(
+    workdir: Workdir, google: FakeGoogle, role: str | None, scope: str, said: tuple[str, str]
 ) -> None:
     address = use_account(workdir)
-    members = {google.user: "organizer"}
-    if is_member:
-        members[address] = "fileOrganizer"
+    members = {google.user: "organizer"} | ({address: role} if role else {})
     drive_id = google.drive.add_shared_drive("Team", members)
     workdir.files(a_txt=b"a")
     workdir.set(PARENT_FOLDER_ID=drive_id, SCOPES=[scope])
-    outcome = run(workdir)
-    assert_failed(
-        outcome,
-        "Comparing the files with Drive: PARENT_FOLDER_ID is not in Drive, or out of reach. "
-        "See SCOPES in README.md.",
-    )
-    assert held(google, drive_id) == []
-
-
-def test_reader_of_a_shared_drive(workdir: Workdir, google: FakeGoogle) -> None:
-    address = use_account(workdir)
-    members = {google.user: "organizer", address: "reader"}
-    drive_id = google.drive.add_shared_drive("Team", members)
-    workdir.files(a_txt=b"a")
-    workdir.set(PARENT_FOLDER_ID=drive_id, SCOPES=[DRIVE])
-    outcome = run(workdir)
-    assert_failed(
-        outcome,
-        "Creating the folder: This sign-in may not write to PARENT_FOLDER_ID. See SCOPES. "
-        "(Google: 403 insufficientParentPermissions Insufficient permissions for the specified "
-        "parent)",
-        f'"{NAME}" was not replaced by this run. '
-        "If the new folder was created, the next run uses it.",
-    )
+    assert_failed(run(workdir), *said)
     assert held(google, drive_id) == []
 
 
