@@ -7,7 +7,7 @@ from typing import Any
 
 from fake_google import FakeGoogle
 from fake_google.messages import Call
-from workdir import Workdir
+from workdir import Outcome, Workdir
 
 NAME = "Quickstart uploads"
 WORKING_NAME = f"{NAME} (uploading)"
@@ -101,6 +101,14 @@ def folders(google: FakeGoogle) -> list[tuple[str, dict[str, bytes | None]]]:
 
 def assert_replaced(google: FakeGoogle, content: dict[str, bytes]) -> None:
     assert folders(google) == [(NAME, content)]
+
+
+def assert_run_replaces(workdir: Workdir, content: dict[str, bytes]) -> Outcome:
+    """A run ends well, and leaves one folder, which holds this."""
+    outcome = workdir.run()
+    assert outcome.status == 0, outcome.err
+    assert_replaced(workdir.google, content)
+    return outcome
 
 
 def assert_complete(google: FakeGoogle, *versions: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ from situations import (
     WORKING_NAME,
     add_old_folder,
     assert_replaced,
+    assert_run_replaces,
     folders,
     prepare,
     prepare_for,
@@ -72,9 +73,7 @@ def test_fault_is_waited_out(
     if fault == "stall":
         workdir.set(NETWORK_TIMEOUT=0.5)
     google.fail(operation, *PASSING[fault])
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    outcome = assert_run_replaces(workdir, content)
     assert google.log[-1].started - google.log[0].started < (6 if fault == "stall" else 5)
     if fault.startswith(("4", "5")):
         assert "Trying again in" in outcome.err
@@ -100,9 +99,7 @@ def test_fault_within_an_upload_session(
     content = prepare(workdir)
     add_old_folder(google)
     google.fail(operation, *faults)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
 
 
 def test_refused_connections_are_waited_out(workdir: Workdir, google: FakeGoogle) -> None:
@@ -128,9 +125,7 @@ def test_write_limit_is_kept_to(workdir: Workdir, google: FakeGoogle) -> None:
     workdir.set(FIRST_WAIT=0.05, LONGEST_WAIT=0.5, PATIENCE=60.0)
     workdir.sign_in()
     google.drive.write_limit = 10
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
 
 
 def test_part_of_a_batch_is_tried_again(workdir: Workdir, google: FakeGoogle) -> None:
@@ -139,10 +134,8 @@ def test_part_of_a_batch_is_tried_again(workdir: Workdir, google: FakeGoogle) ->
     workdir.sign_in()
     assert workdir.run().status == 0
     google.fail("files.copy", "403-rateLimitExceeded", after=2)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
+    outcome = assert_run_replaces(workdir, content)
     assert "0 uploaded, 5 unchanged" in outcome.out
-    assert_replaced(google, content)
 
 
 @pytest.mark.parametrize("reason", ["403-insufficientFilePermissions", "404-notFound"])
@@ -152,10 +145,8 @@ def test_what_cannot_be_copied_is_uploaded(
     content = prepare(workdir)
     add_old_folder(google)
     google.fail("files.copy", reason)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
+    outcome = assert_run_replaces(workdir, content)
     assert "3 uploaded, 0 unchanged" in outcome.out
-    assert_replaced(google, content)
 
 
 STORM = [*OPERATIONS, "upload.first", "upload.middle", "upload.last"]
@@ -173,9 +164,7 @@ def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
         fault = dice.choice(BAD_WEATHER)
         if not (operation.startswith("oauth") and fault in NOT_OF_THE_TOKEN_SERVER):
             google.fail(operation, *PASSING[fault])
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
 
 
 FINAL = {

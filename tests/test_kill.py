@@ -17,6 +17,7 @@ from situations import (
     add_old_folder,
     assert_complete,
     assert_replaced,
+    assert_run_replaces,
     folders,
     once,
     prepare,
@@ -62,9 +63,7 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(
 
     seen = len(google.log)
     workdir.sign_in()
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
     assert all(folder.shared for folder in google.drive.folders())
     again = sum(call.content_bytes for call in google.log[seen:])
     assert again == sum(len(data) for name, data in content.items() if name not in there)
@@ -104,8 +103,7 @@ def test_second_run_in_the_middle_of_a_first(
     assert ("by a later run" in outcome.err) == (outcome.status == 1)
     assert_replaced(google, second_content if is_made else first_content)
     google.service.watchers.clear()
-    assert workdir.run().status == 0
-    assert_replaced(google, first_content)
+    assert_run_replaces(workdir, first_content)
 
 
 def test_three_runs_at_full_speed(google: FakeGoogle, tmp_path: Path) -> None:
@@ -163,8 +161,7 @@ def test_signal_in_the_middle_of_a_chunk(
     google.service.watchers.clear()
     google.server.throttle.rate = None
     seen = len(google.log)
-    assert workdir.run().status == 0
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
     assert sum(call.content_bytes for call in google.log[seen:]) == len(content["big.bin"])
 
 

@@ -28,6 +28,7 @@ from situations import (
     WORKING_NAME,
     add_old_folder,
     assert_replaced,
+    assert_run_replaces,
     folders,
     once,
     prepare,
@@ -106,10 +107,8 @@ def test_what_takes_longer_than_the_patience_gets_its_second_try(
     workdir.contents(content)
     workdir.set(PATIENCE=0.1)
     google.fail(operation, "503")
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
+    outcome = assert_run_replaces(workdir, content)
     assert outcome.err.count(AGAIN) == 1
-    assert_replaced(google, content)
 
 
 BROKEN = ["close-unread", "close-read", "reset"]
@@ -170,9 +169,7 @@ def test_status_is_asked_for_before_anything_else_is_sent(
         workdir.set(NETWORK_TIMEOUT=0.5)
     google.retry_after = 0.02
     google.fail(operation, fault)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    outcome = assert_run_replaces(workdir, content)
     calls = google.calls("upload.chunk", "upload.status")
     (failed,) = (number for number, call in enumerate(calls) if call.fault)
     assert calls[failed + 1].operation == "upload.status"
@@ -188,9 +185,7 @@ def test_patience_begins_anew_when_something_more_has_arrived(
     for operation in ("upload.first", "upload.middle", "upload.last"):
         google.fail(operation, *["503"] * 6)
     google.fail("upload.middle", *["503"] * 6, after=1)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
 
 
 def test_session_that_loses_what_it_had_is_given_up(workdir: Workdir, google: FakeGoogle) -> None:
@@ -221,10 +216,8 @@ def test_session_that_is_gone_when_asked_for_its_status_starts_over(
     content = prepare(workdir)
     google.fail(operation, "503")
     google.fail("upload.status", fault)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
+    assert_run_replaces(workdir, content)
     assert len(google.calls("files.create.resumable")) == 2
-    assert_replaced(google, content)
 
 
 @pytest.mark.parametrize("operation", ["files.create.multipart", "files.create.resumable"])
@@ -305,11 +298,9 @@ def test_wish_within_the_patience_is_followed(
 
     once(google, "before", "files.generateIds", ask)
     google.fail("files.generateIds", "429-retry-after")
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
+    assert_run_replaces(workdir, content)
     first, second = google.calls("files.generateIds")
     assert least <= second.started - (first.ended or 0) < least + 2
-    assert_replaced(google, content)
 
 
 # ---- Copies --------------------------------------------------------------------------------------
@@ -337,9 +328,7 @@ def test_what_no_batch_copies_is_uploaded_after_one_patience(
     if fault == "stall":
         workdir.set(NETWORK_TIMEOUT=0.2)
     google.fail("batch", fault, repeat=None)
-    outcome = workdir.run()
-    assert outcome.status == 0, outcome.err
-    assert_replaced(google, content)
+    assert_run_replaces(workdir, content)
     first, *_, last = google.calls("batch") * 2
     assert last.started - first.started < 1.5
     assert len(google.calls("batch")) < 15

@@ -45,6 +45,12 @@ def set_up(
     return token
 
 
+def check_run(workdir: Workdir) -> Outcome:
+    outcome = workdir.run()
+    assert (outcome.status, outcome.err) == (0, "")
+    return outcome
+
+
 def add_folder(google: FakeGoogle, name: str, content: dict[str, bytes], **options: Any) -> File:
     folder = google.drive.add_folder(name, **options)
     for file, data in content.items():
@@ -187,8 +193,7 @@ def test_what_somebody_does_during_the_upload_stays_done(
 
     once(google, "before", "files.create.multipart", do)
     set_up(workdir, permanently=permanently, scope=scope)
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
+    outcome = check_run(workdir)
     everything = sorted([*tree((NAME, NEW)), *deed.beside], key=lambda entry: entry[0])
     assert google.drive.everything() == everything
     is_trashed = not deed.keeps_old and not permanently
@@ -238,8 +243,7 @@ def test_old_folder_that_goes_before_its_sharing_is_read(
     if fate in deeds:
         once(google, "before", "permissions.list", remove)
     set_up(workdir, permanently=permanently)
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
+    outcome = check_run(workdir)
     assert google.drive.everything() == tree((NAME, NEW))
     (new,) = google.drive.folders(NAME)
     assert new.shared == (fate != "is deleted")
@@ -302,8 +306,7 @@ def test_folder_that_is_there_before(
     Guard(google, OLD, NEW)
     goes, is_seen = folder.goes(scope, permanently), folder.is_seen(scope, permanently)
     set_up(workdir, permanently=permanently, scope=scope)
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
+    outcome = check_run(workdir)
     stays = [] if goes else [(folder.name, OLD)]
     assert google.drive.everything() == tree(*stays, (NAME, NEW))
     assert trashed(google) == ([folder.name] if goes and not permanently else [])
@@ -518,14 +521,8 @@ def test_sharing_that_an_earlier_run_has_taken_along(
     set_up(workdir, permanently=permanently)
     Guard(google, OLD, NEW, THEIRS)
     once(google, "before", "files.create.metadata", lambda: check_run(earlier))
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
+    check_run(workdir)
     assert google.drive.everything() == tree((NAME, NEW))
-
-
-def check_run(workdir: Workdir) -> None:
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
 
 
 # ---- Equal content -------------------------------------------------------------------------------
@@ -681,8 +678,7 @@ def test_any_time_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     """Or the nearest that Drive takes, which is of the years 1 to 9999."""
     workdir.hook(ODD_TIMES.format({name: nanoseconds for name, (nanoseconds, _) in TIMES.items()}))
     set_up(workdir, dict.fromkeys(TIMES, b"a"))
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
+    check_run(workdir)
     (folder,) = google.drive.folders(NAME)
     modified = {file.name: file.modified for file in google.drive.children(folder.id)}
     assert modified == {name: text for name, (_, text) in TIMES.items()}
