@@ -21,7 +21,6 @@ def modes_bind() -> bool:
 
 file_modes = needs("file modes that keep a program out", modes_bind())
 change_times = needs("a time of the last change that no program can set", not WINDOWS)
-deleting_open_files = needs("a system that deletes files which are open", not WINDOWS)
 fifos = needs("named pipes in folders", not WINDOWS)
 links = needs("links that anybody may make", not WINDOWS)
 any_names = needs("file names of any characters", not WINDOWS)

@@ -73,16 +73,12 @@ UNDONE = {"close-read", "stall"}  # it is, but nothing is done
 DONE = {"slow", "answer-lost", "answer-reset", "head-cut", "head-cut-no-length", "body-cut"}
 SOCKET = (UNREAD - EARLY) | UNDONE | DONE
 # Keys that an answer lacks, or that hold zeros in it.
-LACKING = {
-    "no-md5": "md5Checksum",
-    "no-sha256": "sha256Checksum",
-    "no-trash-usage": "usageInDriveTrash",
-}
+LACKING = {"no-md5": "md5Checksum", "no-sha256": "sha256Checksum"}
 WRONG = {"wrong-md5": "md5Checksum", "wrong-sha256": "sha256Checksum"}
 KEYS = LACKING | WRONG
 SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": []}
 # The work is done, the answer is bad.
-SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys() - {"no-trash-usage"}
+SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys()
 PAGING = {"bad-page-token", "page-token-again"}
 SESSION = {"session-404", "session-410"}
 CHUNK = SESSION | {"keep-part", "503-keep-part", "308-no-range", "308-all-kept"}
@@ -95,7 +91,6 @@ SPECIAL = {
     **dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK),
     "upload.status": SESSION,
     "permissions.list": PAGING,
-    "about.get": {"no-trash-usage"},
     "batch": {"part-missing"},
 }
 FAULTS = STATUS | PAGES | SOCKET | SPOILT | set(OAUTH_ERRORS) | set().union(*SPECIAL.values())
@@ -233,7 +228,7 @@ def applies(fault: str, request: Request, in_batch: bool) -> bool:
     if fault == "page-token-again":
         return "nextPageToken" in fields or fields == "*"
     if fault in KEYS:
-        return KEYS[fault] in fields or fault == "no-trash-usage"
+        return KEYS[fault] in fields
     if fault in ("keep-part", "503-keep-part"):
         return length >= 2 * GRAIN
     return fault != "308-all-kept" or "upload.last" in request.call.names

@@ -15,7 +15,6 @@ API = {"www.googleapis.com"}
 SIGN_IN = {"accounts.google.com"}
 TOKENS = {"oauth2.googleapis.com"}
 HOSTS = API | SIGN_IN | TOKENS
-ANY = HOSTS | {""}  # "": asked directly, not by way of the proxy
 
 
 @dataclass(frozen=True)

@@ -224,13 +224,6 @@ def test_no_ids(google: FakeGoogle, client: Client) -> None:
     assert len(client.ids(10)) == 10
 
 
-def test_no_trash_usage(google: FakeGoogle, client: Client) -> None:
-    """Google may leave out what it does not know."""
-    google.fail("about.get", "no-trash-usage")
-    quota = client.call("GET", "/drive/v3/about", fields="storageQuota").json["storageQuota"]
-    assert quota.keys() == {"usage", "usageInDrive"}
-
-
 @pytest.mark.parametrize(
     "fault", ["close-unread", "reset", "close-read", "answer-lost", "answer-reset"]
 )

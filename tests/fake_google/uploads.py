@@ -26,7 +26,6 @@ from .viewer import Viewer, admit, authenticate
 from .world import World
 
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
-DEFAULT_TYPE = "application/octet-stream"
 
 
 # ---- Simple uploads ------------------------------------------------------------------------------
