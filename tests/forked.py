@@ -142,13 +142,14 @@ def run(request: dict[str, Any], descriptors: list[int]) -> None:
 
 def warm_up() -> None:
     """Import what the script imports, sooner or later, and what its packages do at first use."""
+    names = {"_strptime"}
     for node in ast.walk(ast.parse(SCRIPT.read_bytes())):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                importlib.import_module(alias.name)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            importlib.import_module(node.module)
-    importlib.import_module("_strptime")
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    for name in names:
+        importlib.import_module(name)
     discovery: Any = importlib.import_module("googleapiclient.discovery")
     vars(discovery)["key2param"] = functools.cache(discovery.key2param)  # Drive's keys are few
     discovery.build("drive", "v3", http=object())

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,8 @@ class Workdir:
         self.script = path / "quickstart.py"
         self.settings: dict[str, Any] = {}
         self.may_fork = True
-        self.running: Run  # the latest run
+        self.starting = threading.Lock()
+        self.latest: Run
         self.set(**SHORT_WAITS)
         self.write_json("credentials.json", google.credentials())
         self.environment = clean_environment(path) | google.environment()
@@ -172,8 +174,15 @@ class Workdir:
         may_fork = FORKS and self.may_fork and is_usual and as_root
         if may_fork and options.keys() <= {"cwd", "stdout", "stderr"}:
             program = Forked
-        self.running = Run(program(command, **(usual | options)), self.google)
-        return self.running
+        with self.starting:
+            self.latest = Run(program(command, **(usual | options)), self.google)
+        return self.latest
+
+    @property
+    def running(self) -> Run:
+        """The latest run, which may call Google before start() has returned."""
+        with self.starting:
+            return self.latest
 
     def run(self, *arguments: str, timeout: float = 60, **options: Any) -> Outcome:
         return self.start(*arguments, **options).wait(timeout)
