@@ -20,6 +20,7 @@ import needs
 import pytest
 import situations
 from fake_google import FakeGoogle
+from fake_google.client import wait_for
 from situations import (
     CHUNK,
     GROWING,
@@ -984,6 +985,14 @@ def test_progress_counts_each_byte_once(
     if faults:
         google.fail("upload.middle", *faults)
     terminal = Terminal(100)
+
+    def look(moment: str, call: Any) -> None:
+        """Hold each chunk until a further line is shown, however busy the machine is."""
+        if (moment, call.operation) == ("before", "upload.chunk"):
+            count = terminal.data.count(b"%")
+            wait_for(lambda: terminal.data.count(b"%") > count)
+
+    google.watch(look)
     assert terminal.run(workdir) == 0
     shown = LINE.findall(terminal.text)
     percents = [int(percent) for _, percent, *_ in shown]

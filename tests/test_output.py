@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -286,18 +287,14 @@ class Terminal:
         self.columns = columns
         self.ours, self.theirs = pty.openpty()
         ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.text = ""
+        self.data = b""  # so far
         self.reader = threading.Thread(target=self.read)
         self.reader.start()
 
     def read(self) -> None:
-        data = b""
-        try:
+        with suppress(OSError):  # once the other side is closed
             while piece := os.read(self.ours, 65536):
-                data += piece
-        except OSError:  # the other side is closed
-            pass
-        self.text = data.decode()
+                self.data += piece
 
     def run(self, workdir: Workdir) -> int:
         run = workdir.start(stdout=self.theirs, stderr=self.theirs)
@@ -306,6 +303,10 @@ class Terminal:
         self.reader.join()
         os.close(self.ours)
         return status
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
 
     @property
     def progress(self) -> list[str]:
