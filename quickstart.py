@@ -42,6 +42,7 @@ signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while the imports last
 import argparse
 import hashlib
 import http.client
+import io
 import json
 import logging
 import mimetypes
@@ -49,6 +50,7 @@ import queue
 import random
 import re
 import socketserver
+import ssl
 import sys
 import tempfile
 import threading
@@ -100,30 +102,30 @@ NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 # ---- The run -------------------------------------------------------------------------------------
 def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
     """Do the whole job. Nothing happens to the old folder before the new one has its name."""
-    report.begin("Signing in", "Nothing in Drive was changed.")
+    report.begin("Signing in")
     drive = Drive(sign_in(client))
-    began = time.monotonic()
-    report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
+    report.begin("Comparing the files with Drive")
     try:
         plan = Plan(drive, files)
     except HttpError as error:  # raised again, unless it says that the sign-in is over
         drive = Drive(sign_in_again(client, error))
-        report.begin("Comparing the files with Drive", "Nothing in Drive was changed.")
+        report.begin("Comparing the files with Drive")
         plan = Plan(drive, files)
     if dry_run:
         return preview(plan)
     kept = f'"{FOLDER_NAME}" was not replaced by this run.'
-    report.begin(
-        "Creating the folder", f"{kept} If the new folder was created, the next run uses it."
-    )
+    unsure = "If the new folder was created, the next run uses it."
+    report.begin("Creating the folder", f"{kept} {unsure}")
     drive.create_folder(plan)
-    resumable = f'{kept} The next run continues with "{WORKING_NAME}", if that is still there.'
+    resumable = f'The next run continues with "{WORKING_NAME}", if that is still there.'
+    report.begin("Copying", f"{kept} {resumable}")
     try:
-        report.begin("Copying", resumable)
         copied = copy_files(drive, plan)
-        report.begin("Uploading", resumable)
-        upload_files(drive, plan, [file for file in files if file not in copied])
-        report.begin("Sharing", resumable)
+        report.begin("Uploading")
+        rest = [file for file in files if file not in copied]
+        for file, _ in in_parallel("Uploading", partial(upload_file, drive, plan), rest):
+            report.say(f"uploaded  {file.name}  {amount(file.size)}", sys.stdout)
+        report.begin("Sharing")
         lost = drive.copy_permissions(plan)
         either = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.link}'
         report.begin("Renaming", either)
@@ -136,14 +138,14 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
                 report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
-    ending = drive.remove_older(plan, new)
-    summarize(plan, copied, lost, ending, time.monotonic() - began)
+    summarize(plan, copied, lost, drive.remove_older(plan, new))
 
 
 class Plan:
     """What a run has to do. Making it lists what Drive holds, and reads files of equal size."""
 
     def __init__(self, drive: Drive, files: list[LocalFile]) -> None:
+        self.began = time.monotonic()
         drive.find_parent()
         folders = drive.find_folders()
         ours = [f for f in folders if f.name == FOLDER_NAME or f.generation]
@@ -151,7 +153,8 @@ class Plan:
         self.replaced = [folder for folder in self.used if folder.name == FOLDER_NAME]
         self.strangers = [folder for folder in folders if folder not in self.used]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
-        held = [item for folder in self.used for item in drive.find_children(folder)]
+        queries = [f"'{folder.id}' in parents" for folder in self.used]
+        held = [item for query in queries for item in drive.find(query, FILE_FIELDS, 404)]
         self.unlisted = sorted({item["name"] for item in held} - {file.name for file in files})
         self.sources = find_sources(files, held)
         self.folder_id, *ids = drive.generate_ids(1 + len(files))
@@ -175,13 +178,11 @@ def preview(plan: Plan) -> None:
         report.say(f"leave alone (not made by this script, or not removable)  {folder}", sys.stdout)
 
 
-def summarize(
-    plan: Plan, copied: set[LocalFile], lost: list[str], ending: Ending, seconds: float
-) -> None:
+def summarize(plan: Plan, copied: set[LocalFile], lost: list[str], ending: Ending) -> None:
     newest, removed, strangers = ending
     sent = [file.size for file in plan.bodies if file not in copied]
-    counts = f"{len(sent)} uploaded, {len(copied)} unchanged"
-    lines = [f'"{FOLDER_NAME}": {counts}, {amount(sum(sent))} sent in {seconds:.1f} s.']
+    what = f"{len(sent)} uploaded, {len(copied)} unchanged, {amount(sum(sent))} sent"
+    lines = [f'"{FOLDER_NAME}": {what} in {time.monotonic() - plan.began:.1f} s.']
     if removed:
         fate = "was deleted for good" if DELETE_PERMANENTLY else "is in the trash for 30 days"
         lines += [f"The old folder {fate}. The new one has another link."]
@@ -204,9 +205,8 @@ FILES takes no *, ~ or web address and no quotes within quotes. A comma separate
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
 credentials.json. README.md shows each step."""
-# The ID that PARENT_FOLDER_ID is or, being an address, contains.
-PARENT = re.search(r"/folders/([\w-]+)|[?&]id=([\w-]+)|^'([\w-]+)'$", repr(PARENT_FOLDER_ID))
-PARENT_ID = next(filter(None, PARENT.groups())) if PARENT else ""
+# An address that PARENT_FOLDER_ID may be contains the ID.
+PARENT_ID = re.sub(r".*(/folders/|[?&]id=)([\w-]+).*", r"\2", str(PARENT_FOLDER_ID))
 
 
 class LocalFile:
@@ -226,19 +226,18 @@ class LocalFile:
                 raise Problem(f"{self.path} is a folder or a device. List files only.")
             with self.path.open("rb") as content:
                 content.seek(max(self.size - 1, 0))
-                last = content.read(1)
-            self.ends_in_return = last == b"\r"
-            if last and not self.size:
+                self.last_byte = content.read(1)
+            if self.last_byte and not self.size:
                 raise Problem(f"{self.path} has content, but no size. Upload a copy of it.")
 
     def metadata(self, file_id: str, folder_id: str) -> Json:
         kind, compression = TYPES.guess_type(f"file{self.path.suffix}")
-        kind = kind if kind and not compression else "application/octet-stream"
+        kind = (not compression and kind) or "application/octet-stream"
+        body = {"id": file_id, "name": self.name, "parents": [folder_id], "mimeType": kind}
         # Drive takes the years 1 to 9999.
         milliseconds = round(self.stat.st_mtime_ns / 1000) // 1000
         milliseconds = min(max(milliseconds, -62135596800000), 253402300799999)
         modified = datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)
-        body = {"id": file_id, "name": self.name, "parents": [folder_id], "mimeType": kind}
         return body | {"modifiedTime": modified.isoformat(timespec="milliseconds") + "Z"}
 
     def digest(self, algorithm: str) -> str:
@@ -247,16 +246,19 @@ class LocalFile:
 
     def verify(self, item: Json, folder_id: str, expected: Json) -> None:
         """Raise Problem unless item has the file's content, unchanged since the run began."""
+        self.check_unchanged()
+        keys = {"md5Checksum", "sha256Checksum"} & item.keys() & expected.keys()
+        is_same = keys and all(item[key] == expected[key] for key in keys)
+        if not is_same or item.get("parents") != [folder_id]:
+            raise Problem(f"Drive did not confirm the content of {self.name}. Run again.")
+
+    def check_unchanged(self) -> None:
         with named_in_errors(self.path):
             now = self.path.stat()
         # The ctime betrays a write whose modification time was put back, but not on Windows.
         for trait in ("st_size", "st_mtime_ns", "st_ctime_ns"):
             if getattr(now, trait) != getattr(self.stat, trait):
                 raise Problem(f"{self.path} changed during the run. Run again when it is complete.")
-        keys = {"md5Checksum", "sha256Checksum"} & item.keys() & expected.keys()
-        is_same = keys and all(item[key] == expected[key] for key in keys)
-        if not is_same or item.get("parents") != [folder_id]:
-            raise Problem(f"Drive did not confirm the content of {self.name}. Run again.")
 
 
 @contextmanager
@@ -268,8 +270,8 @@ def named_in_errors(path: Path) -> Iterator[None]:
         raise Problem(f"{path} can't be read. ({quote(error)})") from error
 
 
-def check() -> tuple[Json, list[LocalFile]]:
-    """Return what credentials.json holds, and the files. Raise Problem with all that is wrong."""
+def check() -> tuple[Json, list[LocalFile], list[str]]:
+    """Return what credentials.json holds, the files, and all that must be put right first."""
     problems = check_settings()
     files: dict[Any, LocalFile] = {}
     for entry in [] if any("FILES" in problem for problem in problems) else FILES:
@@ -288,41 +290,41 @@ def check() -> tuple[Json, list[LocalFile]]:
     client: Json = {}
     try:
         client = read_client()
-        proxy: Any = httplib2.proxy_info_from_environment("https")
-        if proxy and not proxy.proxy_host:
-            raise ValueError("no host")
     except Problem as problem:
         problems.append(str(problem))
-    except ValueError:  # whose text may hold a part of the password
-        problems.append("https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.")
-    if not os.path.exists(os.environ.get("REQUESTS_CA_BUNDLE") or HERE):
-        problems.append("REQUESTS_CA_BUNDLE does not name a file.")
     if DELEGATED_USER and "installed" in client:
         problems.append("DELEGATED_USER works only with a service account. Set it to None.")
-    if problems:
-        raise LocalProblem("\n".join(problems))
-    return client, list(dict.fromkeys(files.values()))
+    return client, list(dict.fromkeys(files.values())), problems
 
 
 def check_settings() -> list[str]:
+    """Return a sentence for each setting that can't work, those of the environment included."""
+
     def texts(values: Any) -> bool:
         is_list = isinstance(values, list | tuple) and len(values) > 0
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
-    def whole(value: Any, least: int, most: int) -> bool:
-        return type(value) is int and least <= value <= most
-
+    proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "http://none"
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
         "FILES must be a list of one or more paths in quotes.": texts(FILES),
-        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': PARENT_ID != "",
+        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': texts([PARENT_FOLDER_ID])
+        and re.fullmatch(r"[\w-]+", PARENT_ID),
         "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
-        "PARALLEL_UPLOADS must be a whole number, 1 or more.": whole(PARALLEL_UPLOADS, 1, 10**6),
+        "PARALLEL_UPLOADS must be a whole number, 1 or more.": type(PARALLEL_UPLOADS) is int
+        and PARALLEL_UPLOADS >= 1,
         f"SCOPES must be a list of these, in quotes: {DRIVE_SCOPES}.": texts(SCOPES)
         and all(scope in DRIVE_SCOPES.split(", ") for scope in SCOPES),
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
-        "SIGN_IN_PORT must be a whole number from 0 to 65535.": whole(SIGN_IN_PORT, 0, 65535),
+        "SIGN_IN_PORT must be a whole number from 0 to 65535.": type(SIGN_IN_PORT) is int
+        and SIGN_IN_PORT in range(65536),
+        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.": re.fullmatch(
+            r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:\d{1,5})?/?", proxy
+        ),
+        "REQUESTS_CA_BUNDLE does not name a file.": os.path.exists(
+            os.environ.get("REQUESTS_CA_BUNDLE") or HERE
+        ),
     }
     return [sentence for sentence, holds in rules.items() if not holds]
 
@@ -335,20 +337,22 @@ def read_client() -> Json:
         cure = f"Rename {wrong[0]} to credentials.json." if wrong else GET_CLIENT
         raise Problem(f"credentials.json is missing. {cure}")
     with named_in_errors(path):
-        client = parse_json(path.read_bytes())
-    if not isinstance(client, dict):
-        raise Problem(f"credentials.json is empty, cut short or not JSON. {GET_CLIENT}")
+        client = parse_json(path.read_bytes()) or {}
     if client.get("type") == "service_account":
         service_account(client)
         return client
     installed = client.get("installed")
-    texts = [installed.get(key) if isinstance(installed, dict) else None for key in CLIENT_KEYS]
-    if "web" in client:
-        raise Problem(f'credentials.json is for a client of type "Web application". {GET_CLIENT}')
-    if not all(isinstance(text, str) for text in texts):
-        raise Problem(f"credentials.json is no OAuth client from Google's console. {GET_CLIENT}")
-    if "YOUR_" in "".join(map(str, texts)):
-        raise Problem(f"credentials.json is still the example. {GET_CLIENT}")
+    texts = [installed.get(key) for key in CLIENT_KEYS] if isinstance(installed, dict) else [None]
+    rules = {
+        "credentials.json is empty, cut short or not JSON.": bool(client),
+        'credentials.json is for a client of type "Web application".': "web" not in client,
+        "credentials.json is no OAuth client from Google's console.": all(
+            isinstance(text, str) for text in texts
+        ),
+        "credentials.json is still the example.": "YOUR_" not in str(texts),
+    }
+    if broken := [sentence for sentence, holds in rules.items() if not holds]:
+        raise Problem(f"{broken[0]} {GET_CLIENT}")
     return client
 
 
@@ -360,9 +364,7 @@ def service_account(key: Json) -> Any:
     try:
         return ServiceAccount.from_service_account_info(key, **options)
     except ValueError:
-        raise Problem(
-            "credentials.json is a damaged service account key. Make a new one."
-        ) from None
+        raise Problem("credentials.json is a damaged service account key. Make a new one.")
 
 
 # ---- Signing in ----------------------------------------------------------------------------------
@@ -394,9 +396,8 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
     if not SIGN_IN_OVER & set(error_reasons(error) or [str(error.status_code)]):
         raise error
     if "installed" not in client:
-        raise Problem(
-            f"The service account's key, DELEGATED_USER or the clock is wrong. ({quote(error)})"
-        )
+        wrong = "The service account's key, DELEGATED_USER or the clock is wrong."
+        raise Problem(f"{wrong} ({quote(error)})")
     report.say(explain(error))
     return ask_consent(client)
 
@@ -406,14 +407,12 @@ def read_token(installed: Json) -> Credentials | None:
     if not TOKEN_FILE.exists():
         return None
     with suppress(OSError, ValueError):
-        token = json.loads(TOKEN_FILE.read_bytes())
-        keys = ("client_id", "refresh_token", "token", "expiry")
-        texts = [token.get(key) or "" if isinstance(token, dict) else None for key in keys]
+        token = parse_json(TOKEN_FILE.read_bytes()) or {}
+        texts = [token.get(key) or "" for key in ("refresh_token", "token", "expiry")]
         # Other characters would break a request's header.
         is_sound = all(isinstance(text, str) and re.fullmatch("[!-~]*", text) for text in texts)
-        is_mine = is_sound and texts[0] == installed["client_id"]
-        is_ours = is_mine and token.get("scopes") == list(SCOPES)
-        if is_ours and texts[1]:
+        is_mine = token.get("client_id") == installed["client_id"]
+        if is_sound and texts[0] and is_mine and token.get("scopes") == list(SCOPES):
             token["client_secret"] = installed["client_secret"]
             return Credentials.from_authorized_user_info(token, SCOPES)
     report.say(
@@ -444,7 +443,7 @@ def ask_consent(client: Json) -> Credentials:
     """Return a new sign-in, to which the user consents in a browser, and save it."""
     from google_auth_oauthlib.flow import InstalledAppFlow
 
-    report.begin("Signing in", report.standing)
+    report.begin("Signing in")
     flow = InstalledAppFlow.from_client_config(client, SCOPES)
     flow.oauth2session.register_compliance_hook("access_token_response", check_token_response)
     answer = receive_answer(flow)
@@ -453,9 +452,7 @@ def ask_consent(client: Json) -> Credentials:
     try:
         retry(lambda: flow.fetch_token(code=answer["code"], timeout=NETWORK_TIMEOUT))
     except Warning:  # which oauthlib raises
-        raise Problem(
-            "You did not allow all SCOPES. Run again, and select every checkbox."
-        ) from None
+        raise Problem("You did not allow all SCOPES. Run again, and select every checkbox.")
     is_saved = save_token(flow.credentials)
     until = " Later runs don't ask, if you run this at least every 6 months." if is_saved else ""
     report.say(f"Signed in.{until}")
@@ -502,7 +499,7 @@ def receive_answer(flow: Any) -> dict[str, str]:
     try:
         server = SignInServer(("127.0.0.1", SIGN_IN_PORT), handler)
     except OSError as error:
-        raise Problem(f"SIGN_IN_PORT can't be used. Choose another. ({error.strerror})") from error
+        raise Problem(f"SIGN_IN_PORT can't be used. Choose another. ({error.strerror})")
     server.set_app(page)
     port = server.server_port
     flow.redirect_uri = f"http://127.0.0.1:{port}/"
@@ -519,7 +516,7 @@ def receive_answer(flow: Any) -> dict[str, str]:
     try:
         return answers.get(timeout=SIGN_IN_TIMEOUT)
     except queue.Empty:
-        raise Problem("Nobody signed in. Run again, and sign in on Google's page.") from None
+        raise Problem("Nobody signed in. Run again, and sign in on Google's page.")
 
 
 def open_browser(address: str) -> None:
@@ -533,22 +530,16 @@ def open_browser(address: str) -> None:
 class Connection(httplib2.HTTPSConnectionWithTimeout):
     """Reads an answer that comes before a request is all sent, and sends no large upload again."""
 
-    is_broken = False
-
     def endheaders(self, message_body: Any = None, **options: Any) -> None:
         self.is_upload = isinstance(message_body, Body)
-        try:
+        with suppress(ConnectionError, ssl.SSLError):  # The answer may be there already.
             super().endheaders(message_body, **options)
-        except TimeoutError:
-            raise
-        except OSError:  # The answer may be there already.
-            self.is_broken = True
 
     def getresponse(self) -> http.client.HTTPResponse:
         try:
             return super().getresponse()
         except http.client.BadStatusLine as error:  # upon which httplib2 sends a request again
-            raise ConnectionResetError("no answer") if self.is_upload else error from None
+            raise ConnectionResetError("no answer") if self.is_upload else error
 
 
 class Transport(threading.local):
@@ -562,19 +553,17 @@ class Transport(threading.local):
         self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
     ) -> tuple[httplib2.Response, bytes]:
         """Like httplib2.Http.request(), but raise what check_response() raises."""
-        if isinstance(body, bytes) and len(body) > PIECE_SIZE:
+        if isinstance(body, bytes):
             body = Body(body)
         options = {"connection_type": Connection}
         try:
             response, content = self.http.request(uri, method, body, headers, **options)
+            if response.status != 401 or "authorization" not in headers:  # google-auth refreshes
+                check_response(response, content)
         except Exception:
             # What is left on the connection would pass for the answer to the next request.
             self.http.close()
             raise
-        if any(connection.is_broken for connection in self.http.connections.values()):
-            self.http.close()
-        if response.status != 401 or "authorization" not in headers:  # else google-auth refreshes
-            check_response(response, content)
         return response, content
 
 
@@ -583,13 +572,12 @@ def check_response(response: httplib2.Response, content: bytes) -> None:
     if response.status >= 400:
         raise HttpError(response, content)
     is_batch = "multipart/mixed" in response.get("content-type", "")
-    is_page = content and not is_batch and not isinstance(parse_json(content), dict)
-    if is_page and response.status < 300:
+    if response.status < 300 and content and not is_batch and parse_json(content) is None:
         raise Problem(NOT_GOOGLE)
     # http.client takes a head that breaks off for a whole one.
     is_whole = content or {"content-length", "transfer-encoding"} & response.keys()
     if not is_whole and response.status != 204 and response.version == 11:
-        raise BrokenAnswer("it broke off")
+        raise http.client.HTTPException("it broke off")
 
 
 def retry(
@@ -632,10 +620,7 @@ def retry_after(error: Exception) -> float:
 
 
 def call(request: Any, key: str = "", tolerated: int = 0) -> Any:
-    """Execute a request of googleapiclient's. Return None if Google answers with what is tolerated.
-
-    Raise Problem if its answer lacks the key.
-    """
+    """Execute a request. Return its answer, with the key, or None for the tolerated status."""
     try:
         response = retry(request.execute)
     except HttpError as error:
@@ -701,8 +686,8 @@ class Drive:
     """Drive's methods: https://developers.google.com/workspace/drive/api/reference/rest/v3"""
 
     def __init__(self, credentials: Any) -> None:
-        self.http = google_auth_httplib2.AuthorizedHttp(credentials, Transport())
-        self.service: Any = build("drive", "v3", http=self.http, cache_discovery=False)
+        http = google_auth_httplib2.AuthorizedHttp(credentials, Transport())
+        self.service: Any = build("drive", "v3", http=http, cache_discovery=False)
         self.files: Any = self.service.files()
         self.corpus: Json = {}  # where to look, if the parent is in a shared drive
 
@@ -750,9 +735,6 @@ class Drive:
         items = self.find(f"'{PARENT_ID}' in parents and mimeType = '{FOLDER_TYPE}'", FOLDER_FIELDS)
         return [Folder(item) for item in items if item["name"] in (FOLDER_NAME, WORKING_NAME)]
 
-    def find_children(self, folder: Folder) -> list[Json]:
-        return self.find(f"'{folder.id}' in parents", FILE_FIELDS, tolerated=404)
-
     def generate_ids(self, count: int) -> list[str]:
         """Return unused IDs. With one, a request that is repeated creates nothing twice."""
         ids: list[str] = []
@@ -791,18 +773,21 @@ class Drive:
 
     def rename(self, plan: Plan) -> Folder:
         """Give the new folder its final name: the one moment at which it replaces the old one."""
-        options: Json = {"fields": FOLDER_FIELDS, "supportsAllDrives": True}
-        request = self.files.update(fileId=plan.folder_id, body={"name": FOLDER_NAME}, **options)
-        item = call(request, "id", tolerated=404)
+        item = self.update(plan.folder_id, {"name": FOLDER_NAME}, FOLDER_FIELDS)
         if not item or item.get("trashed"):
             report.begin(report.step, f'"{FOLDER_NAME}" was not replaced by this run.')
             raise Problem("The new folder was removed, by somebody or by a later run. Run again.")
         return Folder(item)
 
-    def remove(self, folder_id: str, permanently: bool) -> None:
+    def update(self, folder_id: str, body: Json, fields: str) -> Json | None:
         options: Json = {"fileId": folder_id, "supportsAllDrives": True}
-        trash = self.files.update(body={"trashed": True}, fields="id", **options)
-        call(self.files.delete(**options) if permanently else trash, tolerated=404)
+        return call(self.files.update(body=body, fields=fields, **options), "id", tolerated=404)
+
+    def remove(self, folder_id: str, permanently: bool = DELETE_PERMANENTLY) -> None:
+        if permanently:
+            call(self.files.delete(fileId=folder_id, supportsAllDrives=True), tolerated=404)
+        else:
+            self.update(folder_id, {"trashed": True}, "id")
 
     def remove_older(self, plan: Plan, new: Folder) -> Ending:
         """Remove what the new folder replaces.
@@ -819,7 +804,7 @@ class Drive:
             is_old = folder.id in replaced and folder.name == FOLDER_NAME
             is_older = folder.generation and folder.age < newest.age
             if (is_old or is_older) and folder.is_removable:
-                self.remove(folder.id, DELETE_PERMANENTLY)
+                self.remove(folder.id)
                 removed += [folder] if is_old else []
             elif is_old or is_older or not folder.generation:
                 strangers.append(folder)
@@ -865,15 +850,15 @@ def find_sources(files: list[LocalFile], held: list[Json]) -> dict[LocalFile, Js
 
 def copy_files(drive: Drive, plan: Plan) -> set[LocalFile]:
     """Have Drive copy what it holds. Return what it did copy: the rest is uploaded."""
-    waiting, copied = list(plan.sources), []
+    waiting, copied = list(plan.sources), set()
 
     def attempt() -> None:
         while batch := waiting[:BATCH_SIZE]:
             results = drive.copy([(plan.sources[file]["id"], plan.bodies[file]) for file in batch])
-            faults = []
+            fault = None
             for file, (item, error) in zip(batch, results, strict=True):
                 if error and is_transient(error):
-                    faults.append(error)
+                    fault = error
                     continue
                 waiting.remove(file)
                 if error and error.status_code == 409:  # an earlier attempt has made it
@@ -882,19 +867,17 @@ def copy_files(drive: Drive, plan: Plan) -> set[LocalFile]:
                     raise error
                 if not error:
                     file.verify(item, plan.folder_id, plan.sources[file])
-                    copied.append(file)
+                    copied.add(file)
                     report.say(f"copied within Drive (unchanged)  {file.name}", sys.stdout)
-            if faults:
-                raise faults[0]
+            if fault:
+                raise fault
 
     try:
         retry(attempt, COPY_PATIENCE)
-    except GaveUp:
-        pass
-    except HttpError as error:
+    except (GaveUp, HttpError) as error:
         if "storageQuotaExceeded" in error_reasons(error):
             raise
-    return set(copied)
+    return copied
 
 
 # ---- Uploading: https://developers.google.com/workspace/drive/api/guides/manage-uploads ----------
@@ -904,18 +887,13 @@ PIECE_SIZE = 64 * 1024  # bytes handed to the network at once
 SESSIONS_PER_FILE = 10  # sessions that Google may end before a file is given up
 
 
-def upload_files(drive: Drive, plan: Plan, files: list[LocalFile]) -> None:
-    for file, _ in in_parallel("Uploading", partial(upload_file, drive, plan), files):
-        report.say(f"uploaded  {file.name}  {amount(file.size)}", sys.stdout)
-
-
 def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile, int]) -> None:
     """Upload a file and verify it. If Google ends the session, start over with the same ID."""
     body = plan.bodies[file]
     for _ in range(SESSIONS_PER_FILE):
         with named_in_errors(file.path):
             content = Content(file, done)
-            request = drive.create(body, FILE_FIELDS, content)
+        request = drive.create(body, FILE_FIELDS, content)
         try:
             reached = partial(getattr, request, "resumable_progress")
             item = retry(partial(send, request), progress=reached)
@@ -948,7 +926,7 @@ def send(request: Any) -> Any:
             return item
         if request.resumable_progress <= start:
             request._in_error_state = True
-            raise BrokenAnswer("Google has not kept what was sent")
+            raise http.client.HTTPException("Google has not kept what was sent")
 
 
 class Content(MediaFileUpload):
@@ -956,7 +934,7 @@ class Content(MediaFileUpload):
 
     def __init__(self, file: LocalFile, done: dict[LocalFile, int]) -> None:
         # In one request, googleapiclient would swallow a \r at the end.
-        is_large = file.size > MULTIPART_LIMIT or file.ends_in_return
+        is_large = file.size > MULTIPART_LIMIT or file.last_byte == b"\r"
         super().__init__(str(file.path), "application/octet-stream", CHUNK_SIZE, is_large)
         self.file, self.done = file, done
         self.md5, self.hashed = hashlib.md5(usedforsecurity=False), 0
@@ -969,12 +947,12 @@ class Content(MediaFileUpload):
 
     def getbytes(self, begin: int, length: int) -> Any:
         if begin >= self.file.size > 0:
-            raise BrokenAnswer("Google has not made the file yet")
+            raise http.client.HTTPException("Google has not made the file yet")
         length = min(length, self.file.size - begin)
         with named_in_errors(self.file.path):
             data = super().getbytes(begin, length)
         if len(data) < length:
-            self.file.verify({}, "", {})  # tells that the file has changed
+            self.file.check_unchanged()
         self.md5.update(memoryview(data)[max(self.hashed - begin, 0) :])
         self.hashed = max(self.hashed, begin + length)
         if not self.resumable():
@@ -1001,48 +979,45 @@ class Body:
             self.on_sent(min(start + PIECE_SIZE, len(self.data)))
 
 
-# Python's own types, without the system's, which differ from machine to machine. These are missing
-# in some versions of Python, or not the same in all.
+# Python's own types, without the system's, which differ from machine to machine, and what is
+# missing in some versions of Python or not the same in all.
 TYPES = mimetypes.MimeTypes()
-MORE_TYPES = """
-    text/javascript .js .mjs text/markdown .md text/calendar .ics application/yaml .yaml .yml
-    application/rtf .rtf application/vnd.rar .rar application/x-7z-compressed .7z
-    application/vnd.openxmlformats-officedocument.wordprocessingml.document .docx
-    application/vnd.openxmlformats-officedocument.spreadsheetml.sheet .xlsx
-    application/vnd.openxmlformats-officedocument.presentationml.presentation .pptx
-    application/vnd.oasis.opendocument.text .odt
-    application/vnd.oasis.opendocument.spreadsheet .ods
-    application/vnd.oasis.opendocument.presentation .odp application/epub+zip .epub
-    image/webp .webp image/heic .heic audio/x-wav .wav audio/mp4 .m4a audio/flac .flac
-    audio/ogg .ogg video/x-msvideo .avi video/x-matroska .mkv video/x-m4v .m4v
-"""
-kind = ""
-for word in MORE_TYPES.split():
-    if "/" in word:
-        kind = word
-    else:
-        TYPES.add_type(kind, word)
+TYPES.readfp(
+    io.StringIO("""
+application/epub+zip epub
+application/rtf rtf
+application/vnd.oasis.opendocument.presentation odp
+application/vnd.oasis.opendocument.spreadsheet ods
+application/vnd.oasis.opendocument.text odt
+application/vnd.openxmlformats-officedocument.presentationml.presentation pptx
+application/vnd.openxmlformats-officedocument.spreadsheetml.sheet xlsx
+application/vnd.openxmlformats-officedocument.wordprocessingml.document docx
+application/vnd.rar rar
+application/x-7z-compressed 7z
+application/yaml yaml yml
+audio/flac flac
+audio/mp4 m4a
+audio/ogg ogg
+audio/x-wav wav
+image/heic heic
+image/webp webp
+text/calendar ics
+text/javascript js mjs
+text/markdown md
+video/x-m4v m4v
+video/x-matroska mkv
+video/x-msvideo avi
+""")
+)
 
 
 # ---- Errors --------------------------------------------------------------------------------------
 class Problem(Exception):
     """Ends the run. Its text is the whole message."""
 
-    status = 1
-
-
-class LocalProblem(Problem):
-    """Something on this machine must be put right first. Nothing was sent."""
-
-    status = 2
-
 
 class GaveUp(Problem):
     """What retry() waited for did not come."""
-
-
-class BrokenAnswer(http.client.HTTPException):
-    """Google's answer is not whole. retry() asks again."""
 
 
 # An OSError of a file is none of these: named_in_errors() has made a Problem of it.
@@ -1080,22 +1055,22 @@ def error_reasons(error: Exception) -> list[str]:
     """Return Google's reasons from the JSON of its answer, or OpenSSL's for a certificate."""
     if isinstance(error, OSError):
         return re.findall(r"[A-Z_]*CERTIFICATE[A-Z_]*", str(error))
-    answer = parse_json(error.content) if isinstance(error, HttpError) else None
-    inner = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(inner, str):  # from the token server
-        return [inner]
-    lists = [inner.get("errors"), inner.get("details")] if isinstance(inner, dict) else []
-    entries = [entry for found in lists if isinstance(found, list) for entry in found]
-    reasons = [entry.get("reason") for entry in entries if isinstance(entry, dict)]
-    return [reason for reason in reasons if isinstance(reason, str)]
+    found: list[Any] = []
+
+    def collect(item: Json) -> None:  # The token server's is the value of "error".
+        found.extend([item.get("reason"), item.get("error")])
+
+    with suppress(ValueError):
+        json.loads(error.content if isinstance(error, HttpError) else "", object_hook=collect)
+    return [reason for reason in found if isinstance(reason, str)]
 
 
-def parse_json(content: bytes) -> Any:
-    """Return what JSON holds; None if it is no JSON."""
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
+def parse_json(content: bytes) -> Json | None:
+    """Return the JSON object that this is, or None."""
+    with suppress(ValueError):
+        value = json.loads(content)
+        return value if isinstance(value, dict) else None
+    return None
 
 
 def is_transient(error: Exception) -> bool:
@@ -1137,14 +1112,14 @@ CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # characters that a terminal would obey
 class Report:
     """What the user is told: results on stdout; the rest, with a progress line, on stderr."""
 
-    printing, beginning = threading.Lock(), threading.Lock()
+    printing, beginning = threading.RLock(), threading.Lock()
     step = "Starting"  # what is being done
     standing = "Nothing in Drive was changed."  # how a run that ends now leaves Drive
 
-    def begin(self, step: str, standing: str) -> None:
-        """Note which step begins. Once main() has ended the run, this waits forever."""
+    def begin(self, step: str, standing: str = "") -> None:
+        """Note which step begins. Once the run has ended, this waits forever."""
         with self.beginning:
-            self.step, self.standing = step, standing
+            self.step, self.standing = step, standing or self.standing
 
     def say(self, text: str, stream: Any = None, end: str = "\n") -> None:
         """Print on stderr, unless told otherwise. Output that can't be written stops no run."""
@@ -1191,16 +1166,17 @@ def terminal_columns() -> int:
 
 
 # ---- Start and end -------------------------------------------------------------------------------
-def exit_on_signal(status: int) -> None:
-    """Have a further signal end the script at once, whatever hangs."""
+def finish(status: int, text: str) -> int:
+    """Say how the run ended and how it leaves Drive. A further signal ends the script at once."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: os._exit(status))
+    report.beginning.acquire()  # for good, so that the last line stays true
+    report.say(f"{report.step}: {text}\n{report.standing}")
+    return status
 
 
 def stop(number: int, _: Any) -> None:
-    """End the run in order, on the first signal."""
-    exit_on_signal(128 + number)
-    raise SystemExit(128 + number)
+    os._exit(finish(128 + number, "Interrupted." if number == signal.SIGINT else "Terminated."))
 
 
 def prepare() -> None:
@@ -1218,13 +1194,15 @@ def prepare() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run, and turn whatever ends the run into a message and an exit status."""
     prepare()
-    summary = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(description=summary, allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0], allow_abbrev=False)
     dry_run = "only say what a run would do, and change nothing"
     parser.add_argument("--dry-run", action="store_true", help=dry_run)
     options = parser.parse_args(arguments)
     try:
-        client, files = check()
+        client, files, problems = check()
+        if problems:
+            report.say("\n".join([*problems, "Nothing was sent."]))
+            return 2
         # In a thread of its own, so that this one hears signals, whatever hangs.
         task = ThreadPoolExecutor(1).submit(run, client, files, options.dry_run)
         while not task.done():
@@ -1232,26 +1210,15 @@ def main(arguments: list[str] | None = None) -> int:
         task.result()
         return 0
     except Problem as problem:
-        text, status = str(problem), problem.status
-    except SystemExit as signaled:
-        text = "Interrupted." if signaled.code == 130 else "Terminated."
-        status = int(signaled.code or 0)
+        return finish(1, str(problem))
     except (HttpError, GoogleAuthError, *NETWORK_ERRORS) as error:
-        text, status = explain(error), 1
+        return finish(1, explain(error))
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         line = [frame.lineno for frame in frames if frame.filename == __file__][-1]
         what = f"{type(error).__name__}: {error}, line {line}"
-        text, status = f"This is a mistake in quickstart.py. Please report it. ({what})", 1
-    exit_on_signal(status)
-    if status == 2:
-        report.say(f"{text}\nNothing was sent.")
-    else:
-        report.beginning.acquire()  # for good, so that the last line stays true
-        report.say(f"{report.step}: {text}\n{report.standing}")
-    return status
+        return finish(1, f"This is a mistake in quickstart.py. Please report it. ({what})")
 
 
 if __name__ == "__main__":
-    status = main()
-    os._exit(status)  # not waiting for threads that wait for the network
+    os._exit(main())  # not waiting for threads that wait for the network
