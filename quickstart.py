@@ -40,7 +40,6 @@ import signal
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while the imports last
 
 import argparse
-import hashlib
 import http.client
 import io
 import json
@@ -69,7 +68,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 try:
-    from hashlib import file_digest
+    from hashlib import file_digest, md5  # file_digest needs Python 3.11
 
     import google_auth_httplib2
     import httplib2
@@ -95,7 +94,7 @@ Json = dict[str, Any]  # a JSON object
 FIRST_WAIT = 1.0  # seconds before the second try; each further wait is twice as long,
 LONGEST_WAIT = 64.0  # up to this
 PATIENCE = 300.0  # seconds from the first fault until retry() gives up
-COPY_PATIENCE = 30.0  # likewise for all copies together: what is not copied is uploaded
+COPY_PATIENCE = 30.0  # likewise, for copies: what is not copied is uploaded
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 
 
@@ -132,9 +131,10 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         new = drive.rename(plan)
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
-            # The unfinished folder would take the storage that the next run needs.
+            # Unfinished folders would take the storage that the next run needs.
             with suppress(HttpError, Problem):
-                drive.remove(plan.folder_id, permanently=True)
+                for folder_id in [plan.folder_id, *plan.unfinished]:
+                    drive.remove(folder_id, permanently=True)
                 report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
@@ -151,6 +151,7 @@ class Plan:
         ours = [f for f in folders if f.name == FOLDER_NAME or f.generation]
         self.used = [folder for folder in ours if folder.is_removable]
         self.replaced = [folder for folder in self.used if folder.name == FOLDER_NAME]
+        self.unfinished = [folder.id for folder in self.used if folder.name == WORKING_NAME]
         self.strangers = [folder for folder in folders if folder not in self.used]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
         queries = [f"'{folder.id}' in parents" for folder in self.used]
@@ -159,7 +160,6 @@ class Plan:
         self.sources = find_sources(files, held)
         self.folder_id, *ids = drive.generate_ids(1 + len(files))
         self.link = LINK + self.folder_id
-        # What Drive is told of each file.
         self.bodies = {f: f.metadata(i, self.folder_id) for f, i in zip(files, ids, strict=True)}
 
 
@@ -247,7 +247,7 @@ class LocalFile:
     def verify(self, item: Json, folder_id: str, expected: Json) -> None:
         """Raise Problem unless item has the file's content, unchanged since the run began."""
         self.check_unchanged()
-        keys = {"md5Checksum", "sha256Checksum"} & item.keys() & expected.keys()
+        keys = {"md5Checksum", "sha256Checksum"}.intersection(item, expected)
         is_same = keys and all(item[key] == expected[key] for key in keys)
         if not is_same or item.get("parents") != [folder_id]:
             raise Problem(f"Drive did not confirm the content of {self.name}. Run again.")
@@ -305,6 +305,8 @@ def check_settings() -> list[str]:
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "http://none"
+    is_address = re.fullmatch(r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:\d{1,5})?/?", proxy)
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or HERE
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
         'FOLDER_NAME must not end in "(uploading)".': not str(FOLDER_NAME).endswith("(uploading)"),
@@ -319,12 +321,8 @@ def check_settings() -> list[str]:
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
         "SIGN_IN_PORT must be a whole number from 0 to 65535.": type(SIGN_IN_PORT) is int
         and SIGN_IN_PORT in range(65536),
-        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.": re.fullmatch(
-            r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:\d{1,5})?/?", proxy
-        ),
-        "REQUESTS_CA_BUNDLE does not name a file.": os.path.exists(
-            os.environ.get("REQUESTS_CA_BUNDLE") or HERE
-        ),
+        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.": is_address,
+        "REQUESTS_CA_BUNDLE does not name a file.": os.path.exists(bundle),
     }
     return [sentence for sentence, holds in rules.items() if not holds]
 
@@ -343,12 +341,11 @@ def read_client() -> Json:
         return client
     installed = client.get("installed")
     texts = [installed.get(key) for key in CLIENT_KEYS] if isinstance(installed, dict) else [None]
+    is_client = all(isinstance(text, str) for text in texts)
     rules = {
         "credentials.json is empty, cut short or not JSON.": bool(client),
         'credentials.json is for a client of type "Web application".': "web" not in client,
-        "credentials.json is no OAuth client from Google's console.": all(
-            isinstance(text, str) for text in texts
-        ),
+        "credentials.json is no OAuth client from Google's console.": is_client,
         "credentials.json is still the example.": "YOUR_" not in str(texts),
     }
     if broken := [sentence for sentence, holds in rules.items() if not holds]:
@@ -360,9 +357,8 @@ def service_account(key: Json) -> Any:
     """Return credentials made from a service account's key. Raise Problem if it is damaged."""
     from google.oauth2.service_account import Credentials as ServiceAccount
 
-    options = {"scopes": SCOPES, "subject": DELEGATED_USER}
     try:
-        return ServiceAccount.from_service_account_info(key, **options)
+        return ServiceAccount.from_service_account_info(key, scopes=SCOPES, subject=DELEGATED_USER)
     except ValueError:
         raise Problem("credentials.json is a damaged service account key. Make a new one.")
 
@@ -404,8 +400,6 @@ def sign_in_again(client: Json, error: HttpError) -> Credentials:
 
 def read_token(installed: Json) -> Credentials | None:
     """Return the sign-in that token.json keeps. If it can't be used, say so, and return None."""
-    if not TOKEN_FILE.exists():
-        return None
     with suppress(OSError, ValueError):
         token = parse_json(TOKEN_FILE.read_bytes()) or {}
         texts = [token.get(key) or "" for key in ("refresh_token", "token", "expiry")]
@@ -415,9 +409,9 @@ def read_token(installed: Json) -> Credentials | None:
         if is_sound and texts[0] and is_mine and token.get("scopes") == list(SCOPES):
             token["client_secret"] = installed["client_secret"]
             return Credentials.from_authorized_user_info(token, SCOPES)
-    report.say(
-        "token.json is damaged, or for other SCOPES or another credentials.json. Sign in again."
-    )
+    wrong = "token.json is damaged, or for other SCOPES or another credentials.json. Sign in again."
+    if TOKEN_FILE.exists():
+        report.say(wrong)
     return None
 
 
@@ -553,7 +547,7 @@ class Transport(threading.local):
         self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
     ) -> tuple[httplib2.Response, bytes]:
         """Like httplib2.Http.request(), but raise what check_response() raises."""
-        if isinstance(body, bytes):
+        if isinstance(body, bytes) and len(body) > PIECE_SIZE:
             body = Body(body)
         options = {"connection_type": Connection}
         try:
@@ -574,9 +568,11 @@ def check_response(response: httplib2.Response, content: bytes) -> None:
     is_batch = "multipart/mixed" in response.get("content-type", "")
     if response.status < 300 and content and not is_batch and parse_json(content) is None:
         raise Problem(NOT_GOOGLE)
-    # http.client takes a head that breaks off for a whole one.
-    is_whole = content or {"content-length", "transfer-encoding"} & response.keys()
-    if not is_whole and response.status != 204 and response.version == 11:
+    # A session starts and goes on without content. A head that breaks off before its length is
+    # taken for a whole one by http.client.
+    is_session = response.status == 308 or "location" in response
+    is_whole = is_session and {"content-length", "transfer-encoding"} & response.keys()
+    if not content and not is_whole and response.status != 204:
         raise http.client.HTTPException("it broke off")
 
 
@@ -795,7 +791,7 @@ class Drive:
         What somebody renamed, moved or made during the run stays. Of the script's own folders,
         those with the final name included, the newest is left, by their age.
         """
-        there = {folder.id: folder for folder in [new, *self.find_folders()]}.values()
+        there = {folder.id: folder for folder in [*self.find_folders(), new]}.values()
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
         newest = max(complete, key=lambda folder: folder.age, default=new)
         replaced = {folder.id for folder in plan.replaced}
@@ -813,16 +809,14 @@ class Drive:
     def copy_permissions(self, plan: Plan) -> list[str]:
         """Give the new folder the sharing of the old one, without emails. Return what is lost."""
         permissions: Any = self.service.permissions()
-        options: Json = {"supportsAllDrives": True}
+        options: Json = {"fileId": plan.folder_id, "fields": "id", "supportsAllDrives": True}
         lost = ["its star" for folder in plan.replaced if folder.is_starred]
         for folder in [folder for folder in plan.replaced if folder.is_shared]:
-            request = permissions.list(fileId=folder.id, fields=PERMISSIONS, **options)
+            request = permissions.list(fileId=folder.id, fields=PERMISSIONS, supportsAllDrives=True)
             for body in (call(request, "permissions", 404) or {}).get("permissions", []):
                 # The others get no email, and Drive refuses the option.
                 mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
-                request = permissions.create(
-                    fileId=plan.folder_id, body=body, fields="id", **options, **mail
-                )
+                request = permissions.create(body=body, **options, **mail)
                 try:
                     if body["role"] != "owner":
                         call(request)
@@ -873,7 +867,7 @@ def copy_files(drive: Drive, plan: Plan) -> set[LocalFile]:
                 raise fault
 
     try:
-        retry(attempt, COPY_PATIENCE)
+        retry(attempt, COPY_PATIENCE, lambda: len(copied))
     except (GaveUp, HttpError) as error:
         if "storageQuotaExceeded" in error_reasons(error):
             raise
@@ -897,15 +891,15 @@ def upload_file(drive: Drive, plan: Plan, file: LocalFile, done: dict[LocalFile,
         try:
             reached = partial(getattr, request, "resumable_progress")
             item = retry(partial(send, request), progress=reached)
-            md5 = content.md5.hexdigest()
+            digest = content.md5.hexdigest()
         except HttpError as error:
             if request.resumable_uri and error.status_code in (404, 410):
                 continue
             if error.status_code != 409:
                 raise
             # An earlier try, whose answer was lost, has created the file.
-            item, md5 = drive.get(body["id"], FILE_FIELDS), file.digest("md5")
-        file.verify(item, plan.folder_id, {"md5Checksum": md5})
+            item, digest = drive.get(body["id"], FILE_FIELDS), file.digest("md5")
+        file.verify(item, plan.folder_id, {"md5Checksum": digest})
         return
     raise Problem(f"Google ended the upload of {file.name} {SESSIONS_PER_FILE} times. Run again.")
 
@@ -937,7 +931,7 @@ class Content(MediaFileUpload):
         is_large = file.size > MULTIPART_LIMIT or file.last_byte == b"\r"
         super().__init__(str(file.path), "application/octet-stream", CHUNK_SIZE, is_large)
         self.file, self.done = file, done
-        self.md5, self.hashed = hashlib.md5(usedforsecurity=False), 0
+        self.md5, self.hashed = md5(usedforsecurity=False), 0
 
     def has_stream(self) -> bool:
         return False  # a request that is repeated would send the rest of a stream, which is nothing
@@ -981,9 +975,7 @@ class Body:
 
 # Python's own types, without the system's, which differ from machine to machine, and what is
 # missing in some versions of Python or not the same in all.
-TYPES = mimetypes.MimeTypes()
-TYPES.readfp(
-    io.StringIO("""
+ADDED_TYPES = """
 application/epub+zip epub
 application/rtf rtf
 application/vnd.oasis.opendocument.presentation odp
@@ -1007,8 +999,9 @@ text/markdown md
 video/x-m4v m4v
 video/x-matroska mkv
 video/x-msvideo avi
-""")
-)
+"""
+TYPES = mimetypes.MimeTypes()
+TYPES.readfp(io.StringIO(ADDED_TYPES))
 
 
 # ---- Errors --------------------------------------------------------------------------------------
@@ -1151,7 +1144,7 @@ report = Report()
 
 def amount(size: float) -> str:
     units = ["byte" if size == 1 else "bytes", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
+    while size >= 999.95 and len(units) > 1:
         size /= 1000
         units.pop(0)
     return f"{size:.1f} {units[0]}".replace(".0 byte", " byte")

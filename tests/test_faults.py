@@ -238,6 +238,21 @@ def test_full_drive(workdir: Workdir, google: FakeGoogle, operation: str) -> Non
     assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
 
 
+def test_full_drive_is_freed_of_what_a_broken_run_left(
+    workdir: Workdir, google: FakeGoogle
+) -> None:
+    """Else no later run would find room either."""
+    prepare(workdir)
+    add_old_folder(google)
+    google.fail("files.update.rename", "403-forbidden")
+    assert workdir.run().status == 1
+    assert [name for name, _ in folders(google)] == [NAME, WORKING_NAME]
+    google.fail("batch", "403-storageQuotaExceeded")
+    assert workdir.run().status == 1
+    assert folders(google) == [(NAME, OLD)]
+    assert google.drive.usage_in_trash == 0
+
+
 def test_drive_that_is_really_full(workdir: Workdir, google: FakeGoogle) -> None:
     prepare(workdir)
     add_old_folder(google)

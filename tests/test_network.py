@@ -335,6 +335,24 @@ def test_what_no_batch_copies_is_uploaded_after_one_patience(
     assert len(google.calls("batch")) < 15
 
 
+def test_patience_with_copies_begins_anew_when_some_are_made(
+    workdir: Workdir, google: FakeGoogle
+) -> None:
+    """Each second batch fails once, and all waits together are longer than the patience."""
+    content = {f"{number}.txt": b"%d" % number for number in range(16)}
+    workdir.contents(content)
+    workdir.set(BATCH_SIZE=2, COPY_PATIENCE=0.12, FIRST_WAIT=0.1, LONGEST_WAIT=0.1)
+    workdir.sign_in()
+    folder = google.drive.add_folder(NAME)
+    for name, data in content.items():
+        google.drive.add_file(name, data, parent=folder.id)
+    for _ in range(7):
+        google.fail("batch", "429", after=1)
+    outcome = workdir.run()
+    assert "0 uploaded, 16 unchanged" in outcome.out, outcome.err
+    assert_replaced(google, content)
+
+
 def test_batches_that_are_told_to_wait_long_are_given_up_at_once(
     workdir: Workdir, google: FakeGoogle
 ) -> None:
@@ -382,7 +400,7 @@ SHAPED = [
 
 
 @pytest.mark.parametrize("operation", SHAPED)
-@pytest.mark.parametrize("fault", ["empty-object", "empty-list", "truncated-json"])
+@pytest.mark.parametrize("fault", ["empty-object", "empty-list", "empty-body", "truncated-json"])
 def test_answer_of_another_shape_ends_in_a_few_calls(
     workdir: Workdir, google: FakeGoogle, operation: str, fault: str
 ) -> None:

@@ -76,7 +76,7 @@ SOCKET = (UNREAD - EARLY) | UNDONE | DONE
 LACKING = {"no-md5": "md5Checksum", "no-sha256": "sha256Checksum"}
 WRONG = {"wrong-md5": "md5Checksum", "wrong-sha256": "sha256Checksum"}
 KEYS = LACKING | WRONG
-SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": []}
+SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": [], "empty-body": b""}
 # The work is done, the answer is bad.
 SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys()
 PAGING = {"bad-page-token", "page-token-again"}

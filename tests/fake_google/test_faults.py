@@ -400,18 +400,20 @@ def test_names_of_chunks(
 def test_bad_answers(google: FakeGoogle, client: Client) -> None:
     """The work is done, only the answer is spoilt."""
     digests = ("no-md5", "wrong-md5", "no-sha256", "wrong-sha256")
-    google.fail("files.create.multipart", "truncated-json", "empty-object", "empty-list", *digests)
+    shapes = ("empty-object", "empty-list", "empty-body")
+    google.fail("files.create.multipart", "truncated-json", *shapes, *digests)
     answer = client.upload()
     assert answer.status == 200
     with pytest.raises(ValueError, match="line"):
         _ = answer.json
     assert client.upload().json == {}
     assert client.upload().json == []
+    assert client.upload().content == b""
     assert client.upload(fields="id,md5Checksum").json.keys() == {"id"}
     assert client.upload(fields="md5Checksum").json == {"md5Checksum": "0" * 32}
     assert client.upload(fields="id,sha256Checksum").json.keys() == {"id"}
     assert client.upload(fields="sha256Checksum").json == {"sha256Checksum": "0" * 64}
-    assert len(google.drive.children()) == 7
+    assert len(google.drive.children()) == 8
 
 
 def test_faults_wait_for_a_call_that_they_fit(google: FakeGoogle, client: Client) -> None:
