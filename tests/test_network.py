@@ -113,7 +113,7 @@ def test_what_takes_longer_than_the_patience_gets_its_second_try(
 
 
 BROKEN = ["close-unread", "close-read", "reset"]
-STUBBORN = ["503", "429", "408", "html-503", *BROKEN]
+STUBBORN = ["503", "429", "408", "html-429", "html-503", *BROKEN]
 
 
 @pytest.mark.parametrize("fault", STUBBORN)
