@@ -120,11 +120,11 @@ def test_refused_connections_are_waited_out(workdir: Workdir, google: FakeGoogle
 
 
 def test_write_limit_is_kept_to(workdir: Workdir, google: FakeGoogle) -> None:
-    content = {f"{number}.txt": str(number).encode() for number in range(20)}
+    content = {f"{number}.txt": str(number).encode() for number in range(40)}
     workdir.contents(content)
     workdir.set(FIRST_WAIT=0.05, LONGEST_WAIT=0.5, PATIENCE=60.0)
     workdir.sign_in()
-    google.drive.write_limit = 10
+    google.drive.write_limit = 5
     assert_run_replaces(workdir, content)
 
 

@@ -88,7 +88,7 @@ def test_every_ending_arrives(workdir: Workdir, google: FakeGoogle) -> None:
 def test_large_file_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     digest = hashlib.md5()
     with (workdir.path / "large.bin").open("wb") as file:
-        for _ in range(100):
+        for _ in range(300):
             block = os.urandom(KIB) * KIB
             digest.update(block)
             file.write(block)
@@ -98,7 +98,7 @@ def test_large_file_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     assert (outcome.status, outcome.err) == (0, "")
     (folder,) = google.drive.folders(NAME)
     (large,) = google.drive.children(folder.id)
-    assert (large.size, large.md5, large.how) == (100 * KIB * KIB, digest.hexdigest(), "resumable")
+    assert (large.size, large.md5, large.how) == (300 * KIB * KIB, digest.hexdigest(), "resumable")
 
 
 NAMES = [
