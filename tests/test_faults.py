@@ -238,6 +238,18 @@ def test_full_drive(workdir: Workdir, google: FakeGoogle, operation: str) -> Non
     assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
 
 
+def test_full_drive_gets_no_more_files(workdir: Workdir, google: FakeGoogle) -> None:
+    """Those that wait for their turn are not sent while the unfinished folder is deleted."""
+    workdir.contents({f"{number}.txt": b"%d" % number for number in range(60)})
+    workdir.set(PARALLEL_UPLOADS=1)
+    workdir.sign_in()
+    google.slowness = 0.1
+    google.fail("files.create.multipart", "403-storageQuotaExceeded")
+    google.fail("files.delete", "slow")
+    assert workdir.run().status == 1
+    assert len(google.calls("files.create.multipart")) < 4
+
+
 def test_full_drive_is_freed_of_what_a_broken_run_left(
     workdir: Workdir, google: FakeGoogle
 ) -> None:
