@@ -131,11 +131,11 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         new = drive.rename(plan)
     except HttpError as error:
         if "storageQuotaExceeded" in error_reasons(error):
-            # Unfinished folders would take the storage that the next run needs.
+            # The unfinished folder would take the storage that the next run needs.
             with suppress(HttpError, Problem):
-                for folder_id in [plan.folder_id, *plan.unfinished]:
-                    drive.remove(folder_id, permanently=True)
-                report.begin(report.step, f"{kept} The unfinished new folder was deleted.")
+                drive.remove(plan.folder_id, permanently=True)
+                more = f' Another "{WORKING_NAME}" is left: delete it.' if plan.unfinished else ""
+                report.begin(report.step, f"{kept} The unfinished new folder was deleted.{more}")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
     summarize(plan, copied, lost, drive.remove_older(plan, new))
@@ -151,7 +151,7 @@ class Plan:
         ours = [f for f in folders if f.name == FOLDER_NAME or f.generation]
         self.used = [folder for folder in ours if folder.is_removable]
         self.replaced = [folder for folder in self.used if folder.name == FOLDER_NAME]
-        self.unfinished = [folder.id for folder in self.used if folder.name == WORKING_NAME]
+        self.unfinished = [folder for folder in self.used if folder.name == WORKING_NAME]
         self.strangers = [folder for folder in folders if folder not in self.used]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
         queries = [f"'{folder.id}' in parents" for folder in self.used]
@@ -305,7 +305,9 @@ def check_settings() -> list[str]:
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "http://none"
-    is_address = re.fullmatch(r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:\d{1,5})?/?", proxy)
+    is_address = re.fullmatch(
+        r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:[1-6]?\d{1,4})?/?", proxy
+    )
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or HERE
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
@@ -428,7 +430,7 @@ def save_token(credentials: Credentials) -> bool:
         finally:
             Path(path).unlink(missing_ok=True)
     except OSError as error:
-        report.say(f"token.json can't be written, so this sign-in is not kept. ({error.strerror})")
+        report.say(f"token.json can't be written, so it stays as it was. ({error.strerror})")
         return False
     return True
 
@@ -1100,6 +1102,7 @@ def quote(error: Exception) -> str:
 
 # ---- Output --------------------------------------------------------------------------------------
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # characters that a terminal would obey
+UNPRINTED = (OSError, ValueError, RuntimeError)  # the last if a signal interrupts the printing
 
 
 class Report:
@@ -1118,10 +1121,10 @@ class Report:
         """Print on stderr, unless told otherwise. Output that can't be written stops no run."""
         text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
         with self.printing:
-            with suppress(OSError, ValueError):  # blanks wipe out a progress line on any terminal
+            with suppress(*UNPRINTED):  # blanks wipe out a progress line on any terminal
                 if columns := terminal_columns():
                     print(f"\r{' ' * (columns - 1)}\r", end="", file=sys.stderr, flush=True)
-            with suppress(OSError, ValueError):
+            with suppress(*UNPRINTED):
                 print(text, end=end, file=stream or sys.stderr, flush=True)
 
     def progress(self, title: str, done: dict[LocalFile, int], seconds: float) -> None:

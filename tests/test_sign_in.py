@@ -377,7 +377,7 @@ def test_token_is_private_whatever_was_there(user: Workdir) -> None:
 
 # ---- token.json that can't be written ------------------------------------------------------------
 
-NOT_WRITTEN = "token.json can't be written, so this sign-in is not kept. (%s)"
+NOT_WRITTEN = "token.json can't be written, so it stays as it was. (%s)"
 
 
 @needs.file_modes

@@ -65,7 +65,8 @@ OAUTH_ERRORS = {
 }
 
 STATUS = set(KINDS) | set(SHORT_NAMES) | {"502-html"}
-PAGES = {"html-403", "html-404", "html-407", "html-429", "html-503"}  # of something on the way to Google
+# Of something on the way to Google.
+PAGES = {"html-403", "html-404", "html-407", "html-429", "html-503"}
 EARLY = {"403-storageQuotaExceeded-early", "503-early"}  # while the body is still on its way
 UNREAD = {"close-unread", "reset"} | EARLY  # the request's body is not, or not all, read
 UNDONE = {"close-read", "stall"}  # it is, but nothing is done
