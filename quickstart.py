@@ -155,7 +155,7 @@ class Plan:
         self.strangers = [folder for folder in folders if folder not in self.used]
         self.generation = 1 + max((folder.generation for folder in folders), default=0)
         queries = [f"'{folder.id}' in parents" for folder in self.used]
-        held = [item for query in queries for item in drive.find(query, FILE_FIELDS, 404)]
+        held = [item for query in queries for item in drive.find(query, FILE_FIELDS, tolerated=404)]
         self.unlisted = sorted({item["name"] for item in held} - {file.name for file in files})
         self.sources = find_sources(files, held)
         self.folder_id, *ids = drive.generate_ids(1 + len(files))
@@ -554,7 +554,7 @@ class Transport(threading.local):
         options = {"connection_type": Connection}
         try:
             response, content = self.http.request(uri, method, body, headers, **options)
-            if response.status != 401 or "authorization" not in headers:  # google-auth refreshes
+            if response.status != 401 or "authorization" not in headers:  # else google-auth acts
                 check_response(response, content)
         except Exception:
             # What is left on the connection would pass for the answer to the next request.
@@ -618,7 +618,7 @@ def retry_after(error: Exception) -> float:
 
 
 def call(request: Any, key: str = "", tolerated: int = 0) -> Any:
-    """Execute a request. Return its answer, with the key, or None for the tolerated status."""
+    """Return the answer to a request, which must have the key; None for the tolerated status."""
     try:
         response = retry(request.execute)
     except HttpError as error:
@@ -669,7 +669,7 @@ class Folder:
         self.is_removable = all(rights.get(right, True) for right in needed)
         # Higher for a later run; 0 for a folder that this script did not make.
         self.generation = int(item.get("appProperties", {}).get(MARK, 0))
-        # All runs see the same order. Google's clocks differ, so they only order runs at once.
+        # An order that all runs see. Google's clocks may differ by seconds, so time comes second.
         self.age = self.generation, datetime.fromisoformat(item["createdTime"]), self.id
 
     def __str__(self) -> str:
