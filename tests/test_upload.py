@@ -78,6 +78,16 @@ def test_every_size_arrives(workdir: Workdir, google: FakeGoogle, multipart_limi
     assert_arrives(workdir, google, {f"{size}.bin": os.urandom(size) for size in SIZES})
 
 
+def test_files_of_up_to_5_mib_go_up_in_one_request(workdir: Workdir, google: FakeGoogle) -> None:
+    limit = 5 * KIB * KIB
+    workdir.contents({"at the limit": bytes(limit), "beyond": bytes(limit + 1)})
+    workdir.sign_in()
+    assert workdir.run().status == 0
+    (folder,) = google.drive.folders(NAME)
+    ways = {file.name: file.how for file in google.drive.children(folder.id)}
+    assert ways == {"at the limit": "multipart", "beyond": "resumable"}
+
+
 def test_every_ending_arrives(workdir: Workdir, google: FakeGoogle) -> None:
     """googleapiclient ends the part of a multipart body with a bare line feed."""
     endings = [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r", b"--", b"a\r", b"a\r\n", b"\0"]
