@@ -76,16 +76,15 @@ class Wire:
             poll = select.poll()
             poll.register(self.sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
             return bool(poll.poll(0))
-        self.sock.setblocking(False)
-        try:  # elsewhere only who has read everything can
-            while piece := self.sock.recv(BUFFER):
-                self.rest += piece
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        except OSError:
-            return True
-        finally:
-            self.sock.setblocking(True)
+        with suppress(OSError):  # of a line that the fake itself has closed meanwhile
+            self.sock.setblocking(False)
+            try:  # elsewhere only who has read everything can
+                while piece := self.sock.recv(BUFFER):
+                    self.rest += piece
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return False
+            finally:
+                self.sock.setblocking(True)
         return True
 
     def read_until(self, mark: bytes, most: int = LONGEST_HEAD) -> bytes:
