@@ -125,7 +125,7 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
         for file, _ in in_parallel("Uploading", partial(upload_file, drive, plan), rest):
             report.say(f"uploaded  {file.name}  {amount(file.size)}", sys.stdout)
         report.begin("Sharing")
-        lost = drive.copy_permissions(plan)
+        lost = [who for old in plan.replaced for who in drive.copy_permissions(old, plan.folder_id)]
         either = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.link}'
         report.begin("Renaming", either)
         new = drive.rename(plan)
@@ -138,7 +138,7 @@ def run(client: Json, files: list[LocalFile], dry_run: bool) -> None:
                 report.begin(report.step, f"{kept} The unfinished new folder was deleted.{more}")
         raise
     report.begin("Removing the old folder", f"The new folder is in place: {plan.link}")
-    summarize(plan, copied, lost, drive.remove_older(plan, new))
+    summarize(plan, copied, lost, drive.remove_older(plan, new, lost))
 
 
 class Plan:
@@ -187,7 +187,7 @@ def summarize(plan: Plan, copied: set[LocalFile], lost: list[str], ending: Endin
         fate = "was deleted for good" if DELETE_PERMANENTLY else "is in the trash for 30 days"
         lines += [f"The old folder {fate}. The new one has another link."]
     if lost:
-        lines += [f"Not carried over from the old folder: {', '.join(lost)}."]
+        lines += [f"Not carried over from the old folder: {', '.join(dict.fromkeys(lost))}."]
     if newest.id != plan.folder_id:
         lines += ["A later run has put its folder in place already: this run's was removed."]
     if strangers:
@@ -305,9 +305,7 @@ def check_settings() -> list[str]:
         return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "http://none"
-    is_address = re.fullmatch(
-        r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+\])(:[1-6]?\d{1,4})?/?", proxy
-    )
+    is_url = re.fullmatch(r"https?://([^/?#[\]]*@)?([\w.-]+|\[[\w.:]+])(:[1-6]?\d{1,4})?/?", proxy)
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or HERE
     rules = {
         "FOLDER_NAME must be a name in quotes, and not blank.": texts([FOLDER_NAME]),
@@ -323,7 +321,7 @@ def check_settings() -> list[str]:
         "DELEGATED_USER must be None or an address in quotes.": texts([DELEGATED_USER or "none"]),
         "SIGN_IN_PORT must be a whole number from 0 to 65535.": type(SIGN_IN_PORT) is int
         and SIGN_IN_PORT in range(65536),
-        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.": is_address,
+        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.": is_url,
         "REQUESTS_CA_BUNDLE does not name a file.": os.path.exists(bundle),
     }
     return [sentence for sentence, holds in rules.items() if not holds]
@@ -698,10 +696,9 @@ class Drive:
         if PARENT_ID == "root":  # which the scope drive.file can't ask for
             return
         parent = self.get(PARENT_ID, "mimeType,trashed,driveId")
+        unseen = "PARENT_FOLDER_ID is not in Drive, or out of reach. See SCOPES in README.md."
         if not parent:
-            raise Problem(
-                "PARENT_FOLDER_ID is not in Drive, or out of reach. See SCOPES in README.md."
-            )
+            raise Problem(unseen)
         if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
             raise Problem("PARENT_FOLDER_ID is a file, or in the trash. Choose another folder.")
         if drive_id := parent.get("driveId"):
@@ -787,8 +784,8 @@ class Drive:
         else:
             self.update(folder_id, {"trashed": True}, "id")
 
-    def remove_older(self, plan: Plan, new: Folder) -> Ending:
-        """Remove what the new folder replaces.
+    def remove_older(self, plan: Plan, new: Folder, lost: list[str]) -> Ending:
+        """Remove what the new folder replaces. Add to what is lost of its sharing.
 
         What somebody renamed, moved or made during the run stays. Of the script's own folders,
         those with the final name included, the newest is left, by their age.
@@ -796,35 +793,37 @@ class Drive:
         there = {folder.id: folder for folder in [*self.find_folders(), new]}.values()
         complete = [folder for folder in there if folder.generation and folder.name == FOLDER_NAME]
         newest = max(complete, key=lambda folder: folder.age, default=new)
-        replaced = {folder.id for folder in plan.replaced}
+        replaced = {folder.id: folder for folder in plan.replaced}
         removed, strangers = [], []
         for folder in there:
             is_old = folder.id in replaced and folder.name == FOLDER_NAME
             is_older = folder.generation and folder.age < newest.age
             if (is_old or is_older) and folder.is_removable:
+                if is_old and folder.is_shared and not replaced[folder.id].is_shared:
+                    lost += self.copy_permissions(folder, newest.id)
                 self.remove(folder.id)
                 removed += [folder] if is_old else []
             elif is_old or is_older or not folder.generation:
                 strangers.append(folder)
         return newest, removed, strangers
 
-    def copy_permissions(self, plan: Plan) -> list[str]:
+    def copy_permissions(self, old: Folder, new_id: str) -> list[str]:
         """Give the new folder the sharing of the old one, without emails. Return what is lost."""
         permissions: Any = self.service.permissions()
-        options: Json = {"fileId": plan.folder_id, "fields": "id", "supportsAllDrives": True}
-        lost = ["its star" for folder in plan.replaced if folder.is_starred]
-        for folder in [folder for folder in plan.replaced if folder.is_shared]:
-            request = permissions.list(fileId=folder.id, fields=PERMISSIONS, supportsAllDrives=True)
-            for body in (call(request, "permissions", 404) or {}).get("permissions", []):
-                # The others get no email, and Drive refuses the option.
-                mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
-                request = permissions.create(body=body, **options, **mail)
-                try:
-                    if body["role"] != "owner":
-                        call(request)
-                except HttpError as error:
-                    who = body.get("emailAddress") or body.get("domain") or body["type"]
-                    lost.append(f"{who} as {body['role']} ({quote(error)})")
+        options: Json = {"fileId": new_id, "fields": "id", "supportsAllDrives": True}
+        lost = ["its star"] if old.is_starred else []
+        if not old.is_shared:
+            return lost
+        request = permissions.list(fileId=old.id, fields=PERMISSIONS, supportsAllDrives=True)
+        for body in (call(request, "permissions", tolerated=404) or {}).get("permissions", []):
+            # The others get no email, and Drive refuses the option.
+            mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
+            try:
+                if body["role"] != "owner":
+                    call(permissions.create(body=body, **options, **mail))
+            except HttpError as error:
+                who = body.get("emailAddress") or body.get("domain") or body["type"]
+                lost.append(f"{who} as {body['role']} ({quote(error)})")
         return lost
 
 

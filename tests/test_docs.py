@@ -352,7 +352,7 @@ def length(function: ast.FunctionDef) -> int:
 
 
 def test_script_is_short() -> None:
-    assert len(SCRIPT.splitlines()) <= 1220
+    assert len(SCRIPT.splitlines()) <= 1219
     assert {f.name: length(f) for f in FUNCTIONS if length(f) > 40} == {}
     assert statistics.median(map(length, FUNCTIONS)) <= 11
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,20 @@ def test_unfinished_folder_that_somebody_removes(
     outcome = workdir.run()
     assert (outcome.status, outcome.err) == (1, REMOVED)
     assert google.drive.everything() == tree((NAME, OLD))
+
+
+@removals
+def test_old_folder_that_somebody_shares_during_the_upload(
+    workdir: Workdir, google: FakeGoogle, permanently: bool
+) -> None:
+    old = add_folder(google, NAME, OLD, mark=MARK)
+    share = partial(google.drive.share, old.id, email="friend@example.com")
+    once(google, "before", "files.create.multipart", share)
+    set_up(workdir, permanently=permanently)
+    check_run(workdir)
+    assert google.drive.everything() == tree((NAME, NEW))
+    (new,) = google.drive.folders(NAME)
+    assert new.shared
 
 
 @removals
