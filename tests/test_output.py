@@ -152,12 +152,24 @@ def test_parent_is_taken_by_its_address(workdir: Workdir, google: FakeGoogle) ->
 
 
 def test_sizes_are_told_in_units(workdir: Workdir) -> None:
-    sizes = [0, 1, 999, 1000, 1_250_000, 999_900_000, 1_500_000_000, 2_500_000_000_000, 12.34]
+    sizes = [
+        0,
+        1,
+        999,
+        1000,
+        999_960,
+        1_250_000,
+        999_900_000,
+        1_500_000_000,
+        2_500_000_000_000,
+        12.34,
+    ]
     assert [load(workdir).amount(size) for size in sizes] == [
         "0 bytes",
         "1 byte",
         "999 bytes",
         "1.0 kB",
+        "1.0 MB",
         "1.2 MB",
         "999.9 MB",
         "1.5 GB",

@@ -98,7 +98,9 @@ def test_runs_in_a_row_leave_one_folder(
         workdir.contents(content)
         if is_killed and number == 1:
             kill(google, workdir, "files.update.rename")
-            assert len(google.drive.folders()) == 2
+            held = [files for _, files in google.drive.everything()]
+            assert len(held) == 2
+            assert sorted(content.items()) in held
             continue
         outcome = workdir.run()
         assert outcome.status == 0, outcome.err

@@ -293,7 +293,9 @@ def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
 # ---- The environment and the command line --------------------------------------------------------
 
 
-@pytest.mark.parametrize("proxy", ["http://me:se/cret@proxy.example.com:8080", "127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "proxy", ["http://me:se/cret@proxy.example.com:8080", "127.0.0.1:8080", "http://proxy:99999"]
+)
 def test_proxy_that_is_no_address(
     workdir: Workdir, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
