@@ -16,7 +16,6 @@ OAUTH_OPERATIONS = {
     "oauth.token.refresh",
     "oauth.token.jwt",
 }
-CHUNK_OPERATIONS = {"upload.chunk", "upload.first", "upload.middle", "upload.last"}
 API_OPERATIONS = {
     "files.list",
     "files.generateIds",
@@ -24,6 +23,7 @@ API_OPERATIONS = {
     "files.create.metadata",
     "files.create.multipart",
     "files.create.resumable",
+    "upload.content",
     "upload.status",
     "files.copy",
     "files.update",
@@ -35,7 +35,7 @@ API_OPERATIONS = {
     "about.get",
     "batch",
 }
-OPERATIONS = OAUTH_OPERATIONS | CHUNK_OPERATIONS | API_OPERATIONS
+OPERATIONS = OAUTH_OPERATIONS | API_OPERATIONS
 
 SAME_TOKEN = "~!!~page-token-again"
 SHORT_NAMES = {
@@ -81,15 +81,15 @@ SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": [], "empty-body": b"
 # The work is done, the answer is bad.
 SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys()
 PAGING = {"bad-page-token", "page-token-again"}
-SESSION = {"session-404", "session-410"}
-CHUNK = SESSION | {"keep-part", "503-keep-part", "308-no-range", "308-all-kept"}
+SESSION = {"session-400", "session-404", "session-410", "308-all-kept"}
+CHUNK = SESSION | {"cut", "keep-part", "503-keep-part", "308-no-range"}
 PLAYED = CHUNK | {"part-missing"}  # by the operations themselves
 # What only some operations can suffer.
 SPECIAL = {
     "files.list": PAGING,
     "files.generateIds": {"no-ids"},
     "files.create.multipart": EARLY,
-    **dict.fromkeys(CHUNK_OPERATIONS, EARLY | CHUNK),
+    "upload.content": EARLY | CHUNK,
     "upload.status": SESSION,
     "permissions.list": PAGING,
     "batch": {"part-missing"},
@@ -114,6 +114,7 @@ ENDINGS = {
     "close-unread": Ending.CLOSE,
     "close-read": Ending.CLOSE,
     "reset": Ending.RESET,
+    "cut": Ending.RESET,
     "stall": Ending.SILENCE,
     "answer-lost": Ending.CLOSE,
     "answer-reset": Ending.RESET,
@@ -232,7 +233,7 @@ def applies(fault: str, request: Request, in_batch: bool) -> bool:
         return KEYS[fault] in fields
     if fault in ("keep-part", "503-keep-part"):
         return length >= 2 * GRAIN
-    return fault != "308-all-kept" or "upload.last" in request.call.names
+    return True
 
 
 def spoil(fault: str | None, reply: Reply) -> Reply:

@@ -160,6 +160,15 @@ class FakeGoogle:
         every = list(self.log)
         return [call for call in every if not operations or set(operations) & set(call.names)]
 
+    def check(self) -> None:
+        """Raise what a watcher has raised, or say what else went wrong."""
+        if self.service.crashes:
+            raise self.service.crashes[0]
+        assert self.unused_faults() == [], "faults that were asked for and never happened"
+        assert self.strangers == [], "hosts that are not Google's were called"
+        assert self.unknown == [], "addresses that Google does not have were called"
+        self.drive.consistency_check()
+
     @property
     def unknown(self) -> list[Call]:
         return self.service.unknown

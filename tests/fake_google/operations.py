@@ -80,6 +80,8 @@ def new_file(viewer: Viewer, metadata: dict[str, Any], how: str, mime_type: str 
         raise Refusal("400-invalid", "A file can only have one parent folder.", "parents")
     folder = viewer.find_parent(parents[0])
     given = viewer.drive.claim_id(viewer.user, metadata.get("id"))
+    if metadata.get("inheritedPermissionsDisabled"):
+        raise Refusal("403-fieldNotWritable")  # this fake has it settable by an update only
     mime_type = metadata.get("mimeType") or mime_type or "application/octet-stream"
     now = viewer.drive.creation_time(mime_type == FOLDER)
     return File(
@@ -200,6 +202,8 @@ def check_update(viewer: Viewer, file: File, body: Any) -> dict[str, Any]:
     if "parents" in metadata:
         text = "The parents field is not directly writable in update requests. Use addParents."
         raise Refusal("403-fieldNotWritable", text)
+    if "inheritedPermissionsDisabled" in metadata:
+        viewer.require(file, resources.may_limit(viewer, file))
     if "trashed" in metadata:
         viewer.require(file, resources.may_trash(viewer, file))
     else:
@@ -215,6 +219,7 @@ def apply_update(viewer: Viewer, file: File, request: Request, body: Any) -> Non
         viewer.drive.rename(file.id, metadata["name"])
     file.mime_type = metadata.get("mimeType") or file.mime_type
     file.starred = metadata.get("starred", file.starred)
+    file.limited = metadata.get("inheritedPermissionsDisabled", file.limited)
     file.modified = metadata.get("modifiedTime") or (
         viewer.drive.clock.stamp() if metadata.keys() - {"starred", "trashed"} else file.modified
     )
@@ -233,6 +238,7 @@ def move(viewer: Viewer, file: File, request: Request) -> None:
     if folder.drive_id != file.drive_id:
         raise Refusal("403-forbidden", "This fake moves nothing from one drive to another.")
     file.parents = [folder.id]
+    viewer.drive.note(file)
 
 
 @operation("files.delete")
@@ -267,18 +273,17 @@ def list_files(viewer: Viewer, request: Request) -> Any:
     parsed = query.parse(params.get("q", ""), viewer.root_id)
     _check_parents(viewer, parsed, request)
 
-    def every() -> list[str]:
+    def every() -> list[File]:
         found = [
             file
-            for file in reversed(viewer.drive.files.values())
-            if file.parents and corpus(file) and viewer.sees(file) and parsed.finds(file)
+            for file in reversed(viewer.drive.listed())
+            if file.parents and corpus(file) and parsed.test(file) and viewer.sees(file)
         ]
-        return [file.id for file in _ordered(found, params.get("orderBy", ""))]
+        return _ordered(found, params.get("orderBy", ""))
 
-    ids, token = page(viewer, request, every)
+    found, token = page(viewer, request, every)
     selection = viewer.selection.get("files", {})
-    held = viewer.drive.files
-    files = [resources.file(viewer, held[key], selection) for key in ids if key in held]
+    files = [resources.file(viewer, file, selection) for file in found]
     value = {"kind": "drive#fileList", "incompleteSearch": False, "files": files}
     # The entries are cut already.
     return fields.project(value | token, viewer.selection)
@@ -332,9 +337,9 @@ def _ordered(files: list[File], order: str) -> list[File]:
 
 
 def page(
-    viewer: Viewer, request: Request, every: Callable[[], list[str]]
-) -> tuple[list[str], dict[str, str]]:
-    """The ids of one page, and the token of the next as the answer shows it.
+    viewer: Viewer, request: Request, every: Callable[[], list[Any]]
+) -> tuple[list[Any], dict[str, str]]:
+    """The entries of one page, and the token of the next as the answer shows it.
 
     A token stands for the rest of the list, and only for the request that the list was for.
     """
@@ -342,16 +347,16 @@ def page(
     params = {key: value for key, value in request.params.items() if key not in own}
     subject = (viewer.user, request.path, sorted(params.items()))
     token = request.params.get("pageToken")
-    found, ids = viewer.drive.pages.get(token, (None, [])) if token else (subject, every())
+    found, rest = viewer.drive.pages.get(token, (None, [])) if token else (subject, every())
     if found != subject:
         raise Refusal("400-invalid", "Invalid Value", "pageToken")
     size = min(int(request.params.get("pageSize", 100)), 1000)
     size = min(size, viewer.drive.page_size_cap or size)
-    if len(ids) <= size:
-        return ids, {}
+    if len(rest) <= size:
+        return rest, {}
     following = "~!!~" + secrets.token_urlsafe(24)
-    viewer.drive.pages[following] = subject, ids[size:]
-    return ids[:size], {"nextPageToken": following}
+    viewer.drive.pages[following] = subject, rest[size:]
+    return rest[:size], {"nextPageToken": following}
 
 
 # ---- Permissions ---------------------------------------------------------------------------------
@@ -362,8 +367,8 @@ def list_permissions(viewer: Viewer, request: Request) -> Any:
     file = viewer.find(request.captured["fileId"])
     viewer.require(file, resources.may_share(viewer, file) or viewer.holds(file, "writer"))
     held = viewer.drive.permissions(file)
-    ids, token = page(viewer, request, lambda: list(held))
-    entries = [resources.permission(viewer, held[key]) for key in ids if key in held]
+    found, token = page(viewer, request, lambda: list(held.values()))
+    entries = [resources.permission(viewer, entry) for entry in found]
     value = {"kind": "drive#permissionList", "permissions": entries}
     return fields.project(value | token, viewer.selection)
 
@@ -375,12 +380,13 @@ def create_permission(viewer: Viewer, request: Request) -> Any:
     wanted = _wanted_permission(file, request)
     viewer.require(file, resources.may_share(viewer, file))
     viewer.drive.count_write()
-    held = viewer.drive.permissions(file).get(wanted.id)
+    key = f"{wanted.id} None"
+    held = viewer.drive.permissions(file).get(key)
     if held is None or rank(held.role) < rank(wanted.role):
         # The same person has one permission, the higher one.
-        file.direct[wanted.id] = wanted
+        file.direct[key] = wanted
     _send_mail(viewer, request, wanted, file)
-    shown = viewer.drive.permissions(file)[wanted.id]
+    shown = viewer.drive.permissions(file)[key]
     return fields.project(resources.permission(viewer, shown), viewer.selection)
 
 

@@ -24,11 +24,6 @@ def wrong() -> Refusal:
 class Query:
     test: Test = lambda file: True
     parents: list[str] = field(default_factory=list)  # all ids that it names as such
-    compares_names: bool = False  # then it is answered by an index that lags behind
-
-    def finds(self, file: File) -> bool:
-        known = not self.compares_names or file.indexed_name is not None
-        return known and self.test(file)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -120,9 +115,8 @@ class Parser:
         text = self.take("text")
         if key == "mimeType":
             return lambda file: (file.mime_type == text) == is_equal
-        self.query.compares_names = True
         # Drive takes upper and lower case for the same.
-        return lambda file: ((file.indexed_name or "").casefold() == text.casefold()) == is_equal
+        return lambda file: (file.name.casefold() == text.casefold()) == is_equal
 
 
 def parse(text: str, root_id: str) -> Query:

@@ -58,6 +58,14 @@ def may_share(viewer: Viewer, file: File) -> bool:
     return viewer.holds(file, "writer") and bool(file.parents)
 
 
+def may_limit(viewer: Viewer, file: File) -> bool:
+    """https://developers.google.com/workspace/drive/api/guides/limited-expansive-access"""
+    drive = viewer.drive
+    if drive.refuse_limiting or not file.is_folder or file.parents in ([], [drive.root_id]):
+        return False
+    return viewer.holds(file, "organizer") if file.drive_id else viewer.owns(file)
+
+
 def permission(viewer: Viewer, found: Permission) -> dict[str, Any]:
     value: dict[str, Any] = {
         "kind": "drive#permission",
@@ -65,7 +73,8 @@ def permission(viewer: Viewer, found: Permission) -> dict[str, Any]:
         "type": found.type,
         "role": found.role,
         "permissionDetails": [
-            {"permissionType": "file", "role": found.role, "inherited": found.inherited}
+            {"permissionType": "file", "role": role, "inherited": is_inherited}
+            for role, is_inherited in found.details
         ],
     }
     if found.type in ("user", "group"):
@@ -77,6 +86,8 @@ def permission(viewer: Viewer, found: Permission) -> dict[str, Any]:
         value["allowFileDiscovery"] = found.allow_discovery
     if found.domain:
         value["domain"] = value["displayName"] = found.domain
+    if found.view:
+        value["view"] = found.view
     if found.expiration:
         value["expirationTime"] = found.expiration
     return value
@@ -124,6 +135,7 @@ FILE: dict[str, Getter] = {
     "trashed": lambda viewer, file: file.trashed,
     "explicitlyTrashed": lambda viewer, file: file.explicitly_trashed,
     "starred": lambda viewer, file: file.starred,
+    "inheritedPermissionsDisabled": lambda viewer, file: file.limited,
     "driveId": lambda viewer, file: file.drive_id,
     "owners": _mine_only(lambda viewer, file: [user(viewer, file.owner or "")]),
     "ownedByMe": _mine_only(lambda viewer, file: viewer.owns(file)),

@@ -55,19 +55,12 @@ def _update_names(request: Request) -> tuple[str, ...]:
     return ("files.update.rename",) if "name" in keys else ("files.update",)
 
 
-def _chunk_names(request: Request) -> tuple[str, ...]:
-    """A chunk also goes by its place in the file; the only one is the last."""
+def _session_names(request: Request) -> tuple[str, ...]:
     text = request.headers.get("content-range")
     if text is None:
-        return ("upload.chunk", "upload.last")
+        return ("upload.content",)
     match = CONTENT_RANGE.fullmatch(text)
-    if not match:
-        return ("upload.chunk",)
-    if match[1] is None:
-        return ("upload.status",)
-    if match[3] != "*" and int(match[2]) + 1 == int(match[3]):
-        return ("upload.chunk", "upload.last")
-    return ("upload.chunk", "upload.middle" if int(match[1]) else "upload.first")
+    return ("upload.status" if match and match[1] is None else "upload.content",)
 
 
 UPLOAD = "/upload/drive/v3/files"
@@ -110,7 +103,7 @@ UPLOADS = {
 }
 # To a session's address: PUT is the documented way, but rclone sends its chunks by POST.
 SESSIONS = [
-    Route(API, method, UPLOAD + below, _chunk_names, uploads.send_chunk, streams=True)
+    Route(API, method, UPLOAD + below, _session_names, uploads.send_chunk, streams=True)
     for method in ("PUT", "POST")
     for below in ("", "/{fileId}")
 ]

@@ -9,6 +9,7 @@ from . import faults, routes
 from .errors import Refusal
 from .faults import Ending, FaultBook
 from .messages import Call, Reply, Request
+from .uploads import Cut
 from .world import World
 
 Watcher = Callable[[str, Call], None]
@@ -58,7 +59,10 @@ class Service:
         if reply or fault in faults.UNDONE:
             request.stream.drain()
         else:
-            reply = self._perform(route, request, fault)
+            try:
+                reply = self._perform(route, request, fault)
+            except Cut:
+                reply = None
         return self._ended(request, reply, fault)
 
     def perform_part(self, request: Request) -> Reply:

@@ -45,8 +45,13 @@ class Permission:
     expiration: str | None = None
     allow_discovery: bool = False
     inherited: bool = False
+    view: str | None = None
+    # Of each source of it: (role, whether it is inherited).
+    details: tuple[tuple[str, bool], ...] = ()
 
     def covers(self, user: str) -> bool:
+        if self.view:  # which gives no access
+            return False
         if self.expiration and clock.parse(self.expiration) <= datetime.now(UTC):
             return False
         if self.type == "domain":
@@ -91,6 +96,17 @@ class Content:
         return cls(len(data), *digests.texts(), data if len(data) <= KEPT_CONTENT else None)
 
 
+@dataclass(frozen=True)
+class Version:
+    """What lists show of a file, from some moment on."""
+
+    since: float
+    name: str
+    parents: list[str]
+    explicitly_trashed: bool
+    is_gone: bool
+
+
 @dataclass(eq=False)
 class File:
     """A file or folder. A shared drive is one too: the folder at its top."""
@@ -109,6 +125,7 @@ class File:
     modified: str = ""
     explicitly_trashed: bool = False
     app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
+    limited: bool = False  # nothing is inherited: inheritedPermissionsDisabled
     can_trash: bool = True  # False: nobody may, whatever the role
     can_delete: bool = True
     starred: bool = False
@@ -116,6 +133,8 @@ class File:
     how: str = "metadata"  # or multipart, resumable, copy, "set up": the way it came to Drive
     extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
     direct: dict[str, Permission] = field(default_factory=dict)  # permissions, by their ids
+    history: list[Version] = field(default_factory=list, repr=False)
+    among: dict[str, "File"] | None = field(default=None, repr=False)  # where its parents are
 
     @property
     def is_folder(self) -> bool:
@@ -129,11 +148,6 @@ class File:
     def trashed(self) -> bool:
         """Whether it, or a folder above it, is in the trash."""
         return any(file.explicitly_trashed for file in self.drive.lineage(self))
-
-    @property
-    def indexed_name(self) -> str | None:
-        """The name by which queries know it; None: they don't yet."""
-        return self.drive.indexed_name(self.id)
 
     @property
     def permissions(self) -> list[Permission]:
@@ -191,16 +205,16 @@ class Drive:
         self.files: dict[str, File] = {}
         self.sessions: dict[str, Session] = {}
         self.issued: dict[str, str] = {}  # ids given out beforehand, with the user who got each
-        self.used: set[str] = set()  # ids that a file has or had
+        self.ever: dict[str, File] = {}  # with those that are gone
         self.roots: dict[str, str] = {}  # each user's My Drive
         self.pages: dict[str, tuple[object, list[str]]] = {}  # what page tokens stand for
         self.folder_times: deque[float | str] = deque()
-        self.names: dict[str, list[tuple[float, str]]] = {}  # of each file: (since when, name)
         self.writes: deque[float] = deque()
         # What tests may set:
         self.quota_limit: int | None = None  # bytes
         self.write_limit: int | None = None  # a second
-        self.name_lag = FOR_GOOD  # seconds until queries by name know a new name
+        self.lag = 0.0  # seconds by which all lists are late; or FOR_GOOD
+        self.refuse_limiting = False  # whether no folder can get limited access
         self.page_size_cap: int | None = None
         self.root_id = self.root(user)
 
@@ -218,6 +232,7 @@ class Drive:
         mark: dict[str, str] | None = None,
         can_trash: bool = True,
         can_delete: bool = True,
+        limited: bool = False,
     ) -> File:
         """`mark`: its appProperties."""
         folder = self._new(name, FOLDER, parent, owner, app)
@@ -225,8 +240,8 @@ class Drive:
         folder.starred = starred
         folder.extra = {"appProperties": mark} if mark else {}
         folder.can_trash, folder.can_delete = can_trash, can_delete
-        self.names[folder.id] = [(-math.inf, name)]
-        return self.put(folder)
+        folder.limited = limited
+        return self.put(folder, since=-math.inf)
 
     def add_file(
         self,
@@ -244,8 +259,7 @@ class Drive:
         file.created = created or file.created
         file.modified = modified or file.created
         file.how = "set up"
-        self.names[file.id] = [(-math.inf, name)]
-        return self.put(file, Content.of(content))
+        return self.put(file, Content.of(content), since=-math.inf)
 
     def _new(self, name: str, mime_type: str, parent: str, owner: str | None, app: bool) -> File:
         folder = self.file(parent)
@@ -274,21 +288,24 @@ class Drive:
         expiration: str | None = None,
         inherited: bool = False,
         allow_discovery: bool = False,
+        view: str | None = None,
     ) -> Permission:
         key = permission_id(type, email, domain)
-        found = Permission(key, type, role, email, domain, expiration, allow_discovery, inherited)
+        found = Permission(
+            key, type, role, email, domain, expiration, allow_discovery, inherited, view
+        )
         with self.lock:
-            self.file(file_id).direct[key] = found
+            self.file(file_id).direct[f"{key} {view}"] = found
         return found
 
     def rename(self, file_id: str, name: str) -> None:
-        """As a person does it, so that the index of names learns of it as late as ever."""
+        """As a person does it, so that lists learn of it as late as ever."""
         with self.lock:
             self.file(file_id).name = name
-            self.names[file_id].append((self.clock.elapsed(), name))
+            self.note(self.file(file_id))
 
     def pass_time(self, seconds: float) -> None:
-        """Let that much time pass at once, for the index of names and all that is stamped."""
+        """Let that much time pass at once, for lists and all that is stamped."""
         self.clock.passed += timedelta(seconds=seconds)
 
     def trash(self, file_id: str) -> None:
@@ -308,7 +325,7 @@ class Drive:
             key = "0A" + new_id()[:14] + "Uk9PVA"
             top = File(key, name, FOLDER, [], self, app_visible=app, drive_id=key)
             top.created = top.modified = self.clock.stamp()
-            self.put(top)
+            self.put(top, since=-math.inf)
             for email, role in (members or {self.user: "organizer"}).items():
                 self.share(key, "user", role, email=email)
         return key
@@ -367,7 +384,7 @@ class Drive:
             assert tops <= self.files.keys(), "a My Drive is gone"
             for key, file in self.files.items():
                 assert key == file.id, f"{file}: wrong id"
-                assert key in self.used, f"{file}: id not noted"
+                assert key in self.ever, f"{file}: id not noted"
                 assert file.is_folder == (file.size is None), f"{file}: content of a folder"
                 assert (file.owner is None) == bool(file.drive_id), f"{file}: wrong owner"
                 self._check_place(file, tops)
@@ -396,7 +413,7 @@ class Drive:
                 top = File(key, "My Drive", FOLDER, [], self, owner=user, app_visible=False)
                 top.created = top.modified = self.clock.stamp()
                 self.roots[user] = key
-                self.put(top)
+                self.put(top, since=-math.inf)
             return self.roots[user]
 
     def lineage(self, file: File) -> Iterator[File]:
@@ -404,7 +421,8 @@ class Drive:
         found: File | None = file
         while found:
             yield found
-            found = self.files.get(found.parents[0]) if found.parents else None
+            around = self.files if file.among is None else file.among
+            found = around.get(found.parents[0]) if found.parents else None
 
     def _below(self, folder_id: str) -> list[File]:
         return [file for file in self.files.values() if folder_id in file.parents]
@@ -419,33 +437,58 @@ class Drive:
     def permissions(self, file: File) -> dict[str, Permission]:
         """The permissions of a file: its own, and those of the folders that it is in."""
         found: dict[str, Permission] = {}
-        if file.owner:
-            key = permission_id("user", file.owner)
-            found[key] = Permission(key, "user", "owner", file.owner)
-        for folder in self.lineage(file):
-            for permission in self._granted(folder, file):
-                held = found.get(permission.id)
-                if held is None or rank(permission.role) > rank(held.role):
-                    found[permission.id] = permission
+        for permission in self._granted(file):
+            key = f"{permission.id} {permission.view}"
+            held = found.get(key)
+            details = (held.details if held else ()) + ((permission.role, permission.inherited),)
+            if held and rank(permission.role) <= rank(held.role):
+                permission = held
+            found[key] = replace(permission, details=details)
         return found
 
-    def _granted(self, folder: File, file: File) -> Iterator[Permission]:
-        for permission in folder.direct.values():
-            yield permission if folder is file else replace(permission, inherited=True)
-        if folder.owner and folder.owner != file.owner:
-            # Whoever owns the folder may edit what others put there.
-            key = permission_id("user", folder.owner)
-            yield Permission(key, "user", "writer", folder.owner, inherited=True)
+    def _granted(self, file: File) -> Iterator[Permission]:
+        if file.owner:
+            yield Permission(permission_id("user", file.owner), "user", "owner", file.owner)
+        limited = False
+        for folder in self.lineage(file):
+            for permission in folder.direct.values():
+                if folder is file:
+                    yield permission
+                # Who manages a shared drive reaches all of it.
+                elif not limited or permission.role == "organizer":
+                    yield replace(permission, inherited=True)
+            if folder.owner and folder.owner != file.owner and not limited:
+                # Whoever owns the folder may edit what others put there.
+                key = permission_id("user", folder.owner)
+                yield Permission(key, "user", "writer", folder.owner, inherited=True)
+            limited = limited or folder.limited
 
     def role(self, file: File, user: str) -> str | None:
         """The highest role that the user has on the file."""
         held = [p.role for p in self.permissions(file).values() if p.covers(user)]
         return max(held, key=rank, default=None)
 
-    def indexed_name(self, file_id: str) -> str | None:
-        """The name that it had when the index of names was last brought up to date."""
-        until = self.clock.elapsed() - self.name_lag
-        return next((name for since, name in reversed(self.names[file_id]) if since <= until), None)
+    def listed(self) -> list[File]:
+        """All files as lists show them: as they were `lag` seconds ago."""
+        if not self.lag:
+            return list(self.files.values())
+        until = self.clock.elapsed() - self.lag
+        found: dict[str, File] = {}
+        for key, file in self.ever.items():
+            then = next((v for v in reversed(file.history) if v.since <= until), None)
+            if then and not then.is_gone:
+                shown = replace(file, name=then.name, parents=then.parents, among=found)
+                shown.explicitly_trashed = then.explicitly_trashed
+                found[key] = shown
+        return list(found.values())
+
+    def note(self, file: File, since: float | None = None) -> None:
+        """Keep for lists how the file is from now on."""
+        since = self.clock.elapsed() if since is None else since
+        is_gone = file.id not in self.files
+        file.history.append(
+            Version(since, file.name, file.parents, file.explicitly_trashed, is_gone)
+        )
 
     # -- For operations: writing -------------------------------------------------------------------
 
@@ -468,29 +511,30 @@ class Drive:
         """The id for something new: the one given, if it may be used, else a fresh one."""
         if given is None:
             return new_id()
-        if given in self.used:
+        if given in self.ever:
             raise Refusal("409-fileIdInUse")
         if self.issued.get(given) != user:
             raise Refusal("400-invalid", "The provided file ID is not usable.", "file.id")
         return given
 
-    def put(self, file: File, content: Content | None = None) -> File:
+    def put(self, file: File, content: Content | None = None, since: float | None = None) -> File:
         """Have the file from now on, with new content if any."""
         if content:
             file.size, file.content = content.size, content.kept
             file.md5, file.sha256 = content.md5, content.sha256
         with self.lock:
-            self.files[file.id] = file
-            self.used.add(file.id)
-            self.names.setdefault(file.id, [(self.clock.elapsed(), file.name)])
+            self.files[file.id] = self.ever[file.id] = file
+            self.note(file, since)
         return file
 
     def set_trashed(self, file: File, trashed: bool) -> None:
         with self.lock:
             file.explicitly_trashed = trashed
+            self.note(file)
 
     def remove(self, file: File) -> None:
         del self.files[file.id]
+        self.note(file)
 
     def delete_for(self, user: str, folder: File) -> None:
         """Remove what the user owns of a folder and all below; the rest goes back to its owners.
@@ -504,6 +548,7 @@ class Drive:
             for file in list(self.files.values()):
                 if file.parents and file.parents[0] not in self.files:
                     file.parents = [self.root(file.owner or user)]
+                    self.note(file)
 
     def check_room(self, user: str, size: int, replaced: int = 0) -> None:
         if self.quota_limit is None:

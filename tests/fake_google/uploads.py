@@ -25,7 +25,16 @@ from .state import GRAIN, Content, File, Session
 from .viewer import Viewer, admit, authenticate
 from .world import World
 
+ENDED = {
+    "session-400": "400-badRequest",
+    "session-404": "404-notFound",
+    "session-410": "410-gone",
+}
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+class Cut(Exception):
+    """The connection is to break in the middle of the body."""
 
 
 # ---- Simple uploads ------------------------------------------------------------------------------
@@ -169,10 +178,14 @@ def send_chunk(world: World, request: Request) -> Reply:
         session.total = session.total if total is None else total
     if start is None or stop is None:  # a question
         request.stream.drain()
+        if request.fault == "308-all-kept":
+            return _go_on(session)
         return _progress(viewer, request, session)
     keep_until = _limit(request, session, start, stop)
     for piece in _pieces(request, start):
         _keep(session, turn, piece, keep_until)
+        if request.fault == "cut" and request.stream.taken >= (stop - start) // 2:
+            raise Cut
     return _chunk_answer(viewer, request, session)
 
 
@@ -181,9 +194,8 @@ def _session(world: World, request: Request) -> tuple[Session, Viewer]:
     if session is None:
         raise Refusal("404-notFound", "Upload session not found.", "upload_id")
     request.call.file_id = session.finished or session.metadata.get("id") or session.target
-    if request.fault in ("session-404", "session-410"):
-        dead = "404-notFound" if request.fault == "session-404" else "410-gone"
-        world.drive.end_session(session, dead)
+    if request.fault in ENDED:
+        world.drive.end_session(session, ENDED[request.fault])
     if session.dead:
         raise Refusal(session.dead, "Upload session not found.")
     if request.token:  # the address alone is enough, but a bad token is refused all the same
@@ -222,7 +234,7 @@ def _check_range(session: Session, start: int | None, stop: int | None, total: i
         return
     if start > session.received:
         text = f"Chunk starts at {start}, but only {session.received} bytes have arrived."
-        raise Refusal("400-badRequest", text)
+        raise Refusal("503-backendError", text)
     if total is not None and stop > total:
         raise Refusal("400-badRequest", "The chunk goes beyond the total.")
     if stop != total and (stop - start) % GRAIN:
@@ -234,7 +246,7 @@ def _limit(request: Request, session: Session, start: int, stop: int) -> int:
     if request.fault == "308-no-range":
         session.forget()
         return 0
-    if request.fault in ("keep-part", "503-keep-part"):
+    if request.fault in ("keep-part", "503-keep-part", "cut"):
         return start + (stop - start) // 2 // GRAIN * GRAIN
     return stop
 
