@@ -5,9 +5,8 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -49,33 +48,17 @@ class Grant:
 class Access:
     grant: Grant
     expires: float  # by time.time()
-    revoked: bool = False
-
-
-@dataclass
-class Code:
-    """An authorization code, with what it has to be redeemed with."""
-
-    grant: Grant
-    redirect_uri: str
-    challenge: str
-
-
-@dataclass
-class ServiceAccount:
-    email: str
-    key: rsa.RSAPrivateKey
-    delegated: frozenset[str] = field(default_factory=frozenset)
 
 
 class Accounts:
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self.clients: dict[str, str] = {}  # secrets by client id
-        self.codes: dict[str, Code] = {}
+        # With what each code has to be redeemed with: (grant, redirect_uri, challenge).
+        self.codes: dict[str, tuple[Grant, str, str]] = {}
         self.refresh_tokens: dict[str, Grant] = {}
         self.access_tokens: dict[str, Access] = {}
-        self.service_accounts: dict[str, ServiceAccount] = {}
+        # By their addresses: (key, the users for whom it may act).
+        self.service_accounts: dict[str, tuple[rsa.RSAPrivateKey, list[str]]] = {}
         self.secrets: list[str] = []  # all that must never be shown
 
     def secret(self, prefix: str, length: int = 32) -> str:
@@ -90,9 +73,6 @@ class Accounts:
         client_id = f"{secrets.randbelow(10**12):012d}-{secrets.token_hex(16)}"
         client_id += ".apps.googleusercontent.com"
         self.clients[client_id] = self.secret("GOCSPX-", 21)
-        return self.describe(client_id)
-
-    def describe(self, client_id: str) -> dict[str, Any]:
         return {
             "installed": {
                 "client_id": client_id,
@@ -128,8 +108,7 @@ class Accounts:
     def grant_of(self, token: str | None) -> Grant | None:
         """What an access token permits, if it is good."""
         access = self.access_tokens.get(token or "")
-        good = access and not access.revoked and access.expires > time.time()
-        return access.grant if access and good else None
+        return access.grant if access and access.expires > time.time() else None
 
     def token_file(self, grant: Grant, seconds: float) -> dict[str, Any]:
         """A fresh pair of tokens, in the form in which google-auth saves them."""
@@ -147,34 +126,31 @@ class Accounts:
         }
 
     def revoke(self, token: str, access_too: bool) -> bool:
-        """Honour a token no longer; whether it was one."""
-        with self.lock:
-            grant = self.refresh_tokens.pop(token, None)
-            held = self.access_tokens.get(token)
-            grant = grant or (held.grant if held else None)
-            for access in self.access_tokens.values() if access_too else ():
-                access.revoked = access.revoked or access.grant is grant
-            return grant is not None
+        """Honour a refresh token no longer; whether it was one."""
+        grant = self.refresh_tokens.pop(token, None)
+        for access in list(self.access_tokens.values()) if access_too else ():
+            if access.grant is grant:
+                access.expires = 0
+        return grant is not None
 
     # -- Ways to a token ---------------------------------------------------------------------------
 
     def new_code(self, grant: Grant, redirect_uri: str, challenge: str) -> str:
         code = self.secret("4/0A")
-        self.codes[code] = Code(grant, redirect_uri, challenge)
+        self.codes[code] = grant, redirect_uri, challenge
         return code
 
     def redeem(self, code: str, client_id: str, redirect_uri: str, verifier: str) -> Grant:
         """The grant of a code, which works once. https://www.rfc-editor.org/rfc/rfc7636#section-4.6"""
-        with self.lock:
-            found = self.codes.pop(code, None)
-        if not found or found.grant.client_id != client_id:
+        grant, wanted_uri, challenge = self.codes.pop(code, (None, "", ""))
+        if not grant or grant.client_id != client_id:
             raise OAuthError("invalid_grant", "Malformed auth code.")
-        if found.redirect_uri != redirect_uri:
+        if wanted_uri != redirect_uri:
             raise OAuthError("invalid_grant", "The redirect_uri is not that of the code.")
         digest = hashlib.sha256(verifier.encode()).digest()
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != found.challenge:
+        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
             raise OAuthError("invalid_grant", "Invalid code verifier.")
-        return found.grant
+        return grant
 
     def refresh(self, token: str, client_id: str, scope: str) -> Grant:
         grant = self.refresh_tokens.get(token)
@@ -188,7 +164,7 @@ class Accounts:
         """A service account with a new key, as the console's download describes it."""
         key = private_key(len(self.service_accounts))
         email = f"robot-{secrets.token_hex(4)}@{PROJECT}.iam.gserviceaccount.com"
-        self.service_accounts[email] = ServiceAccount(email, key, frozenset(delegated))
+        self.service_accounts[email] = key, delegated
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -214,7 +190,7 @@ class Accounts:
 
         https://developers.google.com/identity/protocols/oauth2/service-account
         """
-        account, claims = self._verified(assertion)
+        email, delegated, claims = self._verified(assertion)
         now = time.time()
         if claims.get("aud") != TOKEN_URI:
             raise OAuthError("invalid_grant", "Invalid JWT: not for this audience.")
@@ -223,8 +199,8 @@ class Accounts:
             raise OAuthError("invalid_grant", "Invalid JWT: Token must be a short-lived token.")
         if not claims.get("scope"):
             raise OAuthError("invalid_scope", "Empty or missing scope not allowed.")
-        user = claims.get("sub", account.email)
-        if user not in {account.email, *account.delegated}:
+        user = claims.get("sub", email)
+        if user not in (email, *delegated):
             raise OAuthError(
                 "unauthorized_client",
                 "Client is unauthorized to retrieve access tokens using this method, or client "
@@ -232,21 +208,22 @@ class Accounts:
                 401,
             )
         scopes = frozenset(claims["scope"].split())
-        return Grant(user, account.email, scopes, has_storage=user != account.email)
+        return Grant(user, email, scopes, has_storage=user != email)
 
-    def _verified(self, assertion: str) -> tuple[ServiceAccount, dict[str, Any]]:
+    def _verified(self, assertion: str) -> tuple[str, list[str], dict[str, Any]]:
+        """(address, users for whom it may act, claims) of an assertion whose signature is right."""
         try:
             signed, _, signature = assertion.rpartition(".")
             header, claims = (json.loads(_decoded(part)) for part in signed.split("."))
-            account = self.service_accounts[claims["iss"]]
+            key, delegated = self.service_accounts[claims["iss"]]
             if header["alg"] != "RS256":
                 raise ValueError
-            account.key.public_key().verify(
+            key.public_key().verify(
                 _decoded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256()
             )
         except (InvalidSignature, KeyError, TypeError, ValueError):
             raise OAuthError("invalid_grant", "Invalid JWT Signature.") from None
-        return account, claims
+        return claims["iss"], delegated, claims
 
 
 @cache

@@ -1,116 +1,80 @@
-"""Google's errors: the one list of them, and the one builder of their replies."""
+"""Google's errors: the one list of them, and the one builder of their replies.
 
-import html
-from dataclasses import dataclass
+https://developers.google.com/workspace/drive/api/guides/handle-errors
+"""
+
 from typing import Any
 
-from .messages import Reply
+from .messages import HTML_TYPE, Reply
 
-
-@dataclass(frozen=True)
-class Kind:
-    message: str
-    domain: str = "global"
-    state: str | None = None  # Google's canonical name, where its answers carry one
-    detail: str | None = None  # the reason under "details", where that differs
-    location: str | None = None
-    location_type: str | None = None
-
-
-def _usage(message: str) -> Kind:
-    return Kind(message, "usageLimits")
-
-
+DISABLED = (
+    "Google Drive API has not been used in project 112233445566 before or it is disabled. "
+    "Enable it by visiting https://console.developers.google.com/apis/api/"
+    "drive.googleapis.com/overview?project=112233445566 then retry. If you enabled this API "
+    "recently, wait a few minutes for the action to propagate to our systems and retry."
+)
+NO_TOKEN = "Request had invalid authentication credentials. Expected OAuth 2 access token."
 # By "status-reason", which is also how tests ask for them.
-# https://developers.google.com/workspace/drive/api/guides/handle-errors
-KINDS = {
-    "400-badRequest": Kind("Bad Request", state="INVALID_ARGUMENT"),
-    "400-invalid": Kind("Invalid Value", state="INVALID_ARGUMENT"),
-    "400-invalidParameter": Kind("Invalid Value", state="INVALID_ARGUMENT"),
-    "400-required": Kind("Required", state="INVALID_ARGUMENT"),
-    "400-parseError": Kind("Parse Error", state="INVALID_ARGUMENT"),
-    "401-authError": Kind(
-        "Request had invalid authentication credentials. Expected OAuth 2 access token.",
-        state="UNAUTHENTICATED",
-        location="Authorization",
-        location_type="header",
-    ),
-    "403-accessNotConfigured": Kind(
-        "Google Drive API has not been used in project 112233445566 before or it is disabled. "
-        "Enable it by visiting https://console.developers.google.com/apis/api/"
-        "drive.googleapis.com/overview?project=112233445566 then retry. If you enabled this API "
-        "recently, wait a few minutes for the action to propagate to our systems and retry.",
-        domain="usageLimits",
-        state="PERMISSION_DENIED",
-        detail="SERVICE_DISABLED",
-    ),
-    "403-insufficientPermissions": Kind(
-        "Request had insufficient authentication scopes.",
-        state="PERMISSION_DENIED",
-        detail="ACCESS_TOKEN_SCOPE_INSUFFICIENT",
-    ),
-    "403-insufficientFilePermissions": Kind(
+ERRORS = {
+    "400-badRequest": "Bad Request",
+    "400-invalid": "Invalid Value",
+    "400-invalidParameter": "Invalid Value",
+    "400-required": "Required",
+    "400-parseError": "Parse Error",
+    "401-authError": NO_TOKEN,
+    "403-accessNotConfigured": DISABLED,
+    "403-insufficientPermissions": "Request had insufficient authentication scopes.",
+    "403-insufficientFilePermissions": (
         "The user does not have sufficient permissions for this file."
     ),
-    "403-insufficientParentPermissions": Kind("Insufficient permissions for the specified parent."),
-    "403-appNotAuthorizedToFile": Kind(
+    "403-insufficientParentPermissions": "Insufficient permissions for the specified parent.",
+    "403-appNotAuthorizedToFile": (
         "The user has not granted the app 112233445566 write access to the file."
     ),
-    "403-storageQuotaExceeded": Kind("The user's Drive storage quota has been exceeded."),
-    "403-userRateLimitExceeded": _usage("User Rate Limit Exceeded"),
-    "403-rateLimitExceeded": _usage("Rate Limit Exceeded"),
-    "403-dailyLimitExceeded": _usage("Daily Limit Exceeded"),
-    "403-sharingRateLimitExceeded": Kind(
-        "Rate limit exceeded. User message: These items could not be shared because a rate limit "
-        "was exceeded."
-    ),
-    "403-quotaExceeded": _usage("Quota exceeded."),
-    "403-domainPolicy": Kind("The domain administrators have disabled Drive apps."),
-    "403-numChildrenInNonRootLimitExceeded": Kind(
+    "403-storageQuotaExceeded": "The user's Drive storage quota has been exceeded.",
+    "403-userRateLimitExceeded": "User Rate Limit Exceeded",
+    "403-rateLimitExceeded": "Rate Limit Exceeded",
+    "403-dailyLimitExceeded": "Daily Limit Exceeded",
+    "403-sharingRateLimitExceeded": "Rate limit exceeded. These items could not be shared.",
+    "403-quotaExceeded": "Quota exceeded.",
+    "403-domainPolicy": "The domain administrators have disabled Drive apps.",
+    "403-numChildrenInNonRootLimitExceeded": (
         "The limit for this folder's number of children (files and folders) has been exceeded."
     ),
-    "403-myDriveHierarchyDepthLimitExceeded": Kind(
-        "Your My Drive hierarchy depth limit has been exceeded."
-    ),
-    "403-activeItemCreationLimitExceeded": Kind(
+    "403-activeItemCreationLimitExceeded": (
         "This account has exceeded the creation limit of 500 million items."
     ),
-    "403-teamDriveFileLimitExceeded": Kind(
-        "The file limit for this shared drive has been exceeded."
-    ),
-    "403-teamDriveHierarchyTooDeep": Kind(
-        "The shared drive hierarchy depth will exceed the limit."
-    ),
-    "403-teamDriveMembershipRequired": Kind(
-        "The attempted action requires shared drive membership."
-    ),
-    "403-fieldNotWritable": Kind(
-        "The resource body includes fields which are not directly writable."
-    ),
-    "403-parentNotAFolder": Kind("The specified parent is not a folder."),
-    "403-cannotCopyFile": Kind("This file cannot be copied by the user."),
-    "403-forbidden": Kind("Forbidden"),
-    "404-notFound": Kind("File not found: .", location="fileId", location_type="parameter"),
-    "408-requestTimeout": Kind("Request Timeout"),
-    "409-fileIdInUse": Kind("A file already exists with the provided ID."),
-    "410-gone": Kind("The upload session is gone."),
-    "429-rateLimitExceeded": _usage("Rate Limit Exceeded"),
-    "500-internalError": Kind("Internal Error"),
-    "502-backendError": Kind("Bad Gateway"),
-    "503-backendError": Kind("Transient failure"),
-    "504-backendError": Kind("Deadline exceeded"),
+    "403-teamDriveFileLimitExceeded": "The file limit for this shared drive has been exceeded.",
+    "403-fieldNotWritable": "The resource body includes fields which are not directly writable.",
+    "403-parentNotAFolder": "The specified parent is not a folder.",
+    "403-cannotCopyFile": "This file cannot be copied by the user.",
+    "403-forbidden": "Forbidden",
+    "404-notFound": "File not found: .",
+    "408-requestTimeout": "Request Timeout",
+    "409-fileIdInUse": "A file already exists with the provided ID.",
+    "410-gone": "The upload session is gone.",
+    "429-rateLimitExceeded": "Rate Limit Exceeded",
+    "500-internalError": "Internal Error",
+    "502-backendError": "Bad Gateway",
+    "503-backendError": "Transient failure",
+    "504-backendError": "Deadline exceeded",
 }
-
-PROJECT = {"consumer": "projects/112233445566", "service": "drive.googleapis.com"}
+USAGE = {"accessNotConfigured", "userRateLimitExceeded", "rateLimitExceeded", "dailyLimitExceeded"}
+# Google's canonical names, where its answers carry one; and its newer reasons, under "details".
+STATES = {"400": "INVALID_ARGUMENT", "401": "UNAUTHENTICATED"}
+DETAILS = {
+    "accessNotConfigured": "SERVICE_DISABLED",
+    "insufficientPermissions": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+}
 
 
 class Refusal(Exception):
-    """Raised by an operation in place of an answer. `name` is one of KINDS."""
+    """Raised by an operation in place of an answer. `name` is one of ERRORS."""
 
     def __init__(self, name: str, message: str | None = None, location: str | None = None) -> None:
-        super().__init__(name, message or KINDS[name].message)
+        super().__init__(name, message or ERRORS[name])
         self.name = name
-        self.message = message or KINDS[name].message
+        self.message = message or ERRORS[name]
         self.location = location
 
     def reply(self) -> Reply:
@@ -118,50 +82,40 @@ class Refusal(Exception):
 
 
 def not_found(file_id: str = "") -> Refusal:
-    return Refusal("404-notFound", f"File not found: {file_id}.")
-
-
-def _details(kind: Kind) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": kind.detail,
-            "domain": "googleapis.com",
-            "metadata": PROJECT,
-        }
-    ]
-    links = [word for word in kind.message.split() if word.startswith("https://")]
-    if links:
-        found.append(
-            {
-                "@type": "type.googleapis.com/google.rpc.Help",
-                "links": [
-                    {"description": "Google developers console API activation", "url": links[0]}
-                ],
-            }
-        )
-    return found
+    return Refusal("404-notFound", f"File not found: {file_id}.", "fileId")
 
 
 def error_reply(name: str, message: str | None = None, location: str | None = None) -> Reply:
-    kind = KINDS[name]
     status, _, reason = name.partition("-")
-    text = message or kind.message
-    entry = {"message": text, "domain": kind.domain, "reason": reason}
-    if location or kind.location:
-        entry["location"] = location or kind.location or ""
-        entry["locationType"] = "parameter" if location else kind.location_type or "parameter"
+    text = message or ERRORS[name]
+    domain = "usageLimits" if reason in USAGE else "global"
+    entry = {"message": text, "domain": domain, "reason": reason}
+    if location:
+        entry |= {"location": location, "locationType": "parameter"}
     error: dict[str, Any] = {"code": int(status), "message": text, "errors": [entry]}
-    if kind.state:
-        error["status"] = kind.state
-    if kind.detail:
-        error["details"] = _details(kind)
-    headers = {}
-    if status == "401":
-        headers["WWW-Authenticate"] = (
-            'Bearer realm="https://accounts.google.com/", error="invalid_token"'
-        )
+    if status in STATES:
+        error["status"] = STATES[status]
+    if reason in DETAILS:
+        error |= {"status": "PERMISSION_DENIED", "details": _details(reason, text)}
+    bearer = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+    headers = {"WWW-Authenticate": bearer} if status == "401" else {}
     return Reply(int(status), {"error": error}, headers)
+
+
+def _details(reason: str, text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": DETAILS[reason],
+            "domain": "googleapis.com",
+            "metadata": {"service": "drive.googleapis.com"},
+        }
+    ]
+    links = [word for word in text.split() if word.startswith("https://")]
+    if links:
+        links = [{"description": "Google developers console API activation", "url": links[0]}]
+        found.append({"@type": "type.googleapis.com/google.rpc.Help", "links": links})
+    return found
 
 
 def web_page(status: int) -> Reply:
@@ -170,13 +124,10 @@ def web_page(status: int) -> Reply:
     lines = [f"<p>Line {number}: this is no {words[number % 5]}.</p>" for number in range(295)]
     head = ["<!DOCTYPE html>", "<html lang=en>", f"<title>{status} Sign in to the network</title>"]
     text = "\n".join([*head, *lines, "</html>", ""])
-    return Reply(status, text.encode(), {"Content-Type": "text/html; charset=UTF-8"})
+    return Reply(status, text.encode(), {"Content-Type": HTML_TYPE})
 
 
-def html_reply(status: int, title: str) -> Reply:
+def front_end_page(status: int, title: str) -> Reply:
     """What Google's front ends answer when what is behind them does not."""
-    text = (
-        f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Error {status}</title>"
-        f"<p><b>{status}.</b> <ins>{html.escape(title)}</ins></html>\n"
-    )
-    return Reply(status, text.encode(), {"Content-Type": "text/html; charset=UTF-8"})
+    text = f"<!DOCTYPE html><title>Error {status}</title><p><b>{status}.</b> {title}</html>\n"
+    return Reply(status, text.encode(), {"Content-Type": HTML_TYPE})

@@ -1,14 +1,13 @@
 """Faults on request: the closed lists of names, the queue for each operation, the accounting."""
 
 import threading
-from collections import defaultdict, deque
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
-from .errors import KINDS, error_reply, html_reply, web_page
+from .errors import ERRORS, error_reply, front_end_page, web_page
 from .messages import Reply, Request
 from .state import GRAIN
+from .uploads import CONTENT_RANGE, ENDED
 
 OAUTH_OPERATIONS = {
     "oauth.consent",
@@ -16,7 +15,7 @@ OAUTH_OPERATIONS = {
     "oauth.token.refresh",
     "oauth.token.jwt",
 }
-API_OPERATIONS = {
+OPERATIONS = OAUTH_OPERATIONS | {
     "files.list",
     "files.generateIds",
     "files.get",
@@ -32,12 +31,7 @@ API_OPERATIONS = {
     "files.delete",
     "permissions.list",
     "permissions.create",
-    "about.get",
-    "batch",
 }
-OPERATIONS = OAUTH_OPERATIONS | API_OPERATIONS
-
-SAME_TOKEN = "~!!~page-token-again"
 SHORT_NAMES = {
     "400": "400-badRequest",
     "401": "401-authError",
@@ -63,74 +57,50 @@ OAUTH_ERRORS = {
     "invalid_scope": (400, "Some requested scopes were invalid."),
     "503-json": (503, "Please try again."),
 }
-
-STATUS = set(KINDS) | set(SHORT_NAMES) | {"502-html"}
+STATUS = ERRORS.keys() | SHORT_NAMES.keys() | {"502-html"}
 # Of something on the way to Google.
-PAGES = {"html-403", "html-404", "html-407", "html-429", "html-503"}
+PAGES = {f"html-{status}": status for status in (403, 404, 407, 429, 503)}
 EARLY = {"403-storageQuotaExceeded-early", "503-early"}  # while the body is still on its way
 UNREAD = {"close-unread", "reset"} | EARLY  # the request's body is not, or not all, read
-UNDONE = {"close-read", "stall"}  # it is, but nothing is done
-# The work is done, but the answer is late, or lost on its way.
-DONE = {"slow", "answer-lost", "answer-reset", "head-cut", "head-cut-no-length", "body-cut"}
-SOCKET = (UNREAD - EARLY) | UNDONE | DONE
+# What becomes of the connection. Else, the reply is sent, and the connection goes on.
+ENDINGS = {
+    "close-unread": "close",
+    "close-read": "close",
+    "reset": "reset",
+    "cut": "reset",
+    "stall": "silence",
+    "answer-lost": "close",
+    "answer-reset": "reset",
+    "body-cut": "half",
+} | dict.fromkeys(EARLY, "reply and reset")
+SOCKET = ENDINGS.keys() - EARLY - {"cut"} | {"slow"}
+UNDONE = {"close-read", "stall"}  # the body is read, but nothing is done
 # Keys that an answer lacks, or that hold zeros in it.
-LACKING = {"no-md5": "md5Checksum", "no-sha256": "sha256Checksum"}
-WRONG = {"wrong-md5": "md5Checksum", "wrong-sha256": "sha256Checksum"}
-KEYS = LACKING | WRONG
-SHAPES: dict[str, Any] = {"empty-object": {}, "empty-list": [], "empty-body": b""}
-# The work is done, the answer is bad.
-SPOILT = {"truncated-json", "html-200"} | SHAPES.keys() | KEYS.keys()
-PAGING = {"bad-page-token", "page-token-again"}
-SESSION = {"session-400", "session-404", "session-410", "308-all-kept"}
-CHUNK = SESSION | {"cut", "keep-part", "503-keep-part", "308-no-range"}
-PLAYED = CHUNK | {"part-missing"}  # by the operations themselves
+KEYS = {
+    "no-md5": "md5Checksum",
+    "no-sha256": "sha256Checksum",
+    "wrong-md5": "md5Checksum",
+    "wrong-sha256": "sha256Checksum",
+    "wrong-size": "size",
+}
+SPOILT = {"truncated-json", "html-200"}  # the work is done, the answer is bad
+SESSION = ENDED.keys() | {"308-all-kept"}
 # What only some operations can suffer.
 SPECIAL = {
-    "files.list": PAGING,
-    "files.generateIds": {"no-ids"},
+    "files.list": {"bad-page-token"},
     "files.create.multipart": EARLY,
-    "upload.content": EARLY | CHUNK,
+    "upload.content": SESSION | EARLY | {"cut", "keep-part", "503-keep-part", "308-no-range"},
     "upload.status": SESSION,
-    "permissions.list": PAGING,
-    "batch": {"part-missing"},
+    "permissions.list": {"bad-page-token"},
 }
-FAULTS = STATUS | PAGES | SOCKET | SPOILT | set(OAUTH_ERRORS) | set().union(*SPECIAL.values())
-
-
-class Ending(Enum):
-    """What becomes of the connection."""
-
-    ANSWER = "the reply is sent"
-    CLOSE = "closed without a byte of an answer"
-    RESET = "reset, as TCP knows it"
-    EARLY = "reset once the reply is sent"
-    HEAD = "closed before the blank line after the reply's headers"
-    SHORT_HEAD = "closed before the header that tells the length"
-    HALF = "closed after half of the reply's body"
-    SILENCE = "kept open, without an answer, until the client gives up"
-
-
-ENDINGS = {
-    "close-unread": Ending.CLOSE,
-    "close-read": Ending.CLOSE,
-    "reset": Ending.RESET,
-    "cut": Ending.RESET,
-    "stall": Ending.SILENCE,
-    "answer-lost": Ending.CLOSE,
-    "answer-reset": Ending.RESET,
-    "head-cut": Ending.HEAD,
-    "head-cut-no-length": Ending.SHORT_HEAD,
-    "body-cut": Ending.HALF,
-}
-ENDINGS |= dict.fromkeys(EARLY, Ending.EARLY)
 
 
 def allowed(operation: str) -> set[str]:
     """The faults that an operation may be given."""
     if operation in OAUTH_OPERATIONS:
-        bad = {"500", "503", "truncated-json", "html-200"} | SHAPES.keys()
-        return SOCKET | PAGES | bad | set(OAUTH_ERRORS)
-    return STATUS | PAGES | SOCKET | SPOILT | SPECIAL.get(operation, set())
+        return SOCKET | PAGES.keys() | SPOILT | {"500", "503"} | OAUTH_ERRORS.keys()
+    special = SPECIAL.get(operation, set())
+    return STATUS | PAGES.keys() | SOCKET | SPOILT | KEYS.keys() | special
 
 
 @dataclass(eq=False)
@@ -143,19 +113,13 @@ class Plan:
     for_ever: bool = False
     used: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.operation}: {self.fault}"
-
 
 class FaultBook:
-    """Each operation's faults, in the order in which they were asked for."""
+    """All faults, in the order in which they were asked for."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.queues: dict[str, deque[Plan]] = defaultdict(deque)
         self.plans: list[Plan] = []
-        self.retry_after: float | str = 1  # what the header of 429-retry-after says
-        self.slowness = 0.05  # seconds
 
     def fail(self, operation: str, faults: tuple[str, ...], after: int, repeat: int | None) -> None:
         if operation not in OPERATIONS:
@@ -169,70 +133,61 @@ class FaultBook:
         ]
         plans[0].after = after
         with self.lock:
-            self.queues[operation].extend(plans)
-            self.plans.extend(plans)
+            self.plans += plans
 
     def unused(self) -> list[str]:
-        return [str(plan) for plan in self.plans if not plan.used]
+        return [f"{plan.operation}: {plan.fault}" for plan in self.plans if not plan.used]
 
-    def take(self, request: Request, in_batch: bool = False) -> str | None:
+    def take(self, request: Request) -> str | None:
         """The fault that strikes this call, if any."""
         with self.lock:
-            for name in request.call.names:
-                if fault := self._take(self.queues[name], request, in_batch):
-                    request.call.fault = fault
-                    return fault
-        return None
-
-    def _take(self, queue: deque[Plan], request: Request, in_batch: bool) -> str | None:
-        if not queue or not applies(queue[0].fault, request, in_batch):
-            return None
-        plan = queue[0]
-        if plan.after:
-            plan.after -= 1
-            return None
-        plan.used = True
-        if not plan.for_ever:
-            queue.popleft()
+            waiting = (plan for plan in self.plans if plan.for_ever or not plan.used)
+            mine = (plan for plan in waiting if plan.operation == request.call.operation)
+            plan = next(mine, None)
+            if not plan or not applies(plan.fault, request):
+                return None
+            if plan.after:
+                plan.after -= 1
+                return None
+            plan.used = True
+        request.call.fault = plan.fault
         return plan.fault
 
-    def reply(self, fault: str, operation: str) -> Reply | None:
-        """The reply in place of the work, for a fault that is one."""
-        if operation in OAUTH_OPERATIONS and fault in {"500", "503"}:
-            return html_reply(int(fault), "Service Unavailable")
-        if fault == "502-html":
-            return html_reply(502, "Bad Gateway")
-        if fault in PAGES:
-            return web_page(int(fault.removeprefix("html-")))
-        if fault in OAUTH_ERRORS:
-            status, text = OAUTH_ERRORS[fault]
-            code = "internal_failure" if fault == "503-json" else fault
-            return Reply(status, {"error": code, "error_description": text})
-        if fault == "bad-page-token":
-            return error_reply("400-invalid", location="pageToken")
-        if fault not in STATUS | EARLY:
-            return None
-        name = fault.removesuffix("-early")
-        found = error_reply(SHORT_NAMES.get(name, name))
-        if fault.endswith("-retry-after"):
-            found.headers["Retry-After"] = str(self.retry_after)
-        return found
+
+def reply(fault: str | None, operation: str, retry_after: float | str) -> Reply | None:
+    """The reply in place of the work, for a fault that is one."""
+    if operation in OAUTH_OPERATIONS and fault in {"500", "503"}:
+        return front_end_page(int(fault), "Service Unavailable")
+    if fault == "502-html":
+        return front_end_page(502, "Bad Gateway")
+    if fault in PAGES:
+        return web_page(PAGES[fault])
+    if fault in OAUTH_ERRORS:
+        status, text = OAUTH_ERRORS[fault]
+        code = "internal_failure" if fault == "503-json" else fault
+        return Reply(status, {"error": code, "error_description": text})
+    if fault == "bad-page-token":
+        return error_reply("400-invalid", location="pageToken")
+    if fault not in STATUS | EARLY:
+        return None
+    name = fault.removesuffix("-early")
+    found = error_reply(SHORT_NAMES.get(name, name))
+    if fault.endswith("-retry-after"):
+        found.headers["Retry-After"] = str(retry_after)
+    return found
 
 
-def applies(fault: str, request: Request, in_batch: bool) -> bool:
+def applies(fault: str, request: Request) -> bool:
     """Whether this call is one that the fault can befall; else it waits for the next."""
-    length = request.stream.length or 0
-    fields = request.params.get("fields", "")
-    if in_batch and fault not in STATUS | KEYS.keys() | SHAPES.keys():
-        return False
     if fault == "bad-page-token":
         return "pageToken" in request.params
-    if fault == "page-token-again":
-        return "nextPageToken" in fields or fields == "*"
     if fault in KEYS:
-        return KEYS[fault] in fields
+        return KEYS[fault] in request.params.get("fields", "")
     if fault in ("keep-part", "503-keep-part"):
-        return length >= 2 * GRAIN
+        return (request.stream.length or 0) >= 2 * GRAIN
+    if fault == "308-all-kept":
+        match = CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
+        return not match or match[1] is None or int(match[2]) + 1 == int(match[3].strip("*") or 0)
     return True
 
 
@@ -243,12 +198,6 @@ def spoil(fault: str | None, reply: Reply) -> Reply:
         return Reply(reply.status, content[: len(content) // 2], reply.headers)
     if fault == "html-200":
         return web_page(200)
-    if fault in SHAPES:
-        return replace(reply, body=SHAPES[fault])
-    if fault == "no-ids":
-        return replace(reply, body=reply.body | {"ids": []})
-    if fault == "page-token-again":
-        return replace(reply, body=reply.body | {"nextPageToken": SAME_TOKEN})
     if fault in KEYS:
         return replace(reply, body=_without(reply.body, fault))
     return reply
@@ -261,9 +210,6 @@ def _without(value: Any, fault: str) -> Any:
     if not isinstance(value, dict):
         return value
     found = {key: _without(entry, fault) for key, entry in value.items()}
-    key = KEYS[fault]
-    if key in found:
-        found[key] = "0" * len(found[key])
-    if fault in LACKING:
-        found.pop(key, None)
+    if text := found.pop(KEYS[fault], None):
+        found |= {KEYS[fault]: "0" * len(text)} if fault.startswith("wrong-") else {}
     return found

@@ -5,39 +5,35 @@ from typing import Any, Self
 
 from .accounts import DRIVE_FILE, Grant
 from .messages import Call
-from .server import Server
+from .server import Server, Throttle, certificates
 from .service import Service
-from .state import Drive
-from .world import Consent, Mail, World
+from .state import Mail
 
 USER = "alex@example.com"
 
 
-class FakeGoogle:
+class FakeGoogle(Service):
     """Google's servers, on a local port, as long as the `with` block lasts."""
 
     def __init__(
-        self,
-        round_trip: float = 0.0,
-        bandwidth: float | None = None,
-        *,
-        user: str = USER,
+        self, round_trip: float = 0.0, bandwidth: float | None = None, *, user: str = USER
     ) -> None:
         """`round_trip`: seconds added to each call. `bandwidth`: bytes a second for all of them."""
+        super().__init__(user, round_trip)
         self.user = user
-        self.world = World(user, Drive(user))
-        self.service = Service(self.world, round_trip)
-        self.server = Server(self.service, bandwidth)
-        self.client: dict[str, Any] = self.world.accounts.add_client()
+        self.throttle = Throttle(bandwidth)
+        self.client: dict[str, Any] = self.accounts.add_client()
+        self.server: Server
 
     def __enter__(self) -> Self:
-        self.server.__enter__()
+        self.server = Server(self, self.throttle)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.server.__exit__()
-        if kind is None and self.service.crashes:
-            raise self.service.crashes[0]
+        if self.server.is_listening:
+            self.server.stop(at_once=True)
+        if kind is None:
+            self._raise_crash()
 
     # -- Getting there -----------------------------------------------------------------------------
 
@@ -47,7 +43,7 @@ class FakeGoogle:
 
     @property
     def ca_file(self) -> str:
-        return self.server.ca_file
+        return certificates()[1]
 
     def environment(self) -> dict[str, str]:
         """What leads a program here instead of to Google."""
@@ -56,22 +52,21 @@ class FakeGoogle:
         return proxies | dict.fromkeys(names, self.ca_file)
 
     def stop_listening(self) -> None:
-        self.server.stop_listening()
+        """Refuse connections. Those that have a request under way still get its answer."""
+        self.server.stop()
 
     def listen_again(self) -> None:
-        self.server.listen()
+        self.server = Server(self, self.throttle, self.server.server_address[1])
 
     # -- Accounts ----------------------------------------------------------------------------------
 
     def credentials(self, new: bool = False) -> dict[str, Any]:
         """The content of credentials.json. `new`: of another client than before."""
-        if new:
-            return self.world.accounts.add_client()
-        return self.client
+        return self.accounts.add_client() if new else self.client
 
     def service_account(self, delegated: list[str] | None = None) -> dict[str, Any]:
         """Likewise of a service account, which may act for the delegated users."""
-        return self.world.accounts.add_service_account(delegated or [])
+        return self.accounts.add_service_account(delegated or [])
 
     def token(
         self,
@@ -83,30 +78,20 @@ class FakeGoogle:
         """The content of a token.json with new tokens. `client`: as credentials() gives it."""
         client_id = (client or self.client)["installed"]["client_id"]
         grant = Grant(user or self.user, client_id, frozenset(scopes or [DRIVE_FILE]))
-        return self.world.accounts.token_file(grant, expires_in)
+        return self.accounts.token_file(grant, expires_in)
 
     def revoke(self, token: dict[str, Any], access: bool = False) -> None:
         """Honour a refresh token no longer, nor (if `access`) the access tokens that came of it."""
-        if not self.world.accounts.revoke(token["refresh_token"], access):
+        if not self.accounts.revoke(token["refresh_token"], access):
             raise ValueError("no token of this fake, or revoked already")
 
     def secrets(self) -> list[str]:
         """All texts so far that must not show up anywhere."""
-        return list(self.world.accounts.secrets)
-
-    @property
-    def consent(self) -> Consent:
-        return self.world.consent
-
-    # -- Drive -------------------------------------------------------------------------------------
-
-    @property
-    def drive(self) -> Drive:
-        return self.world.drive
+        return [*self.accounts.secrets, *self.drive.sessions]
 
     @property
     def mails(self) -> list[Mail]:
-        return self.world.mails
+        return self.drive.mails
 
     # -- Faults ------------------------------------------------------------------------------------
 
@@ -116,63 +101,37 @@ class FakeGoogle:
         `repeat` is how often all the faults come; None: for ever. More faults for the same
         operation come when these are used up.
         """
-        self.service.faults.fail(operation, faults, after, repeat)
+        self.faults.fail(operation, faults, after, repeat)
 
     def unused_faults(self) -> list[str]:
         """The faults that were asked for and did not happen."""
-        return self.service.faults.unused()
-
-    @property
-    def retry_after(self) -> float | str:
-        """What the faults `429-retry-after` and `503-retry-after` say: seconds, or any text."""
-        return self.service.faults.retry_after
-
-    @retry_after.setter
-    def retry_after(self, value: float | str) -> None:
-        self.service.faults.retry_after = value
-
-    @property
-    def slowness(self) -> float:
-        """The seconds by which the fault `slow` holds back an answer."""
-        return self.service.faults.slowness
-
-    @slowness.setter
-    def slowness(self, seconds: float) -> None:
-        self.service.faults.slowness = seconds
+        return self.faults.unused()
 
     def watch(self, callback: Callable[[str, Call], None]) -> None:
         """Have callback(moment, call) called in the thread of each call's connection.
 
-        "before": the request is there (of an upload: its head), nothing is done yet. A client that
-        is gone when the callback returns gets nothing done: who kills it here has to wait for its
-        end. "after": the work is done, the reply not yet sent.
+        "before": the request's head is there, nothing is done yet. A client that is gone when the
+        callback returns gets nothing done: who kills it here has to wait for its end. "after": the
+        work is done, the reply not yet sent. What it raises comes out of calls() and check().
         """
-        self.service.watchers.append(callback)
+        self.watchers.append(callback)
 
     # -- What happened -----------------------------------------------------------------------------
 
-    @property
-    def log(self) -> list[Call]:
-        return self.service.log
-
     def calls(self, *operations: str) -> list[Call]:
-        """The calls of these operations (or aliases), in the order of their arrival; or all."""
+        """The calls of these operations, in the order of their arrival; or all."""
+        self._raise_crash()
         every = list(self.log)
-        return [call for call in every if not operations or set(operations) & set(call.names)]
+        return [call for call in every if not operations or call.operation in operations]
 
     def check(self) -> None:
-        """Raise what a watcher has raised, or say what else went wrong."""
-        if self.service.crashes:
-            raise self.service.crashes[0]
+        """Raise what a watcher, or the fake itself, has raised; or say what else went wrong."""
+        self._raise_crash()
         assert self.unused_faults() == [], "faults that were asked for and never happened"
         assert self.strangers == [], "hosts that are not Google's were called"
         assert self.unknown == [], "addresses that Google does not have were called"
         self.drive.consistency_check()
 
-    @property
-    def unknown(self) -> list[Call]:
-        return self.service.unknown
-
-    @property
-    def strangers(self) -> list[str]:
-        return self.service.strangers
+    def _raise_crash(self) -> None:
+        if self.crashes:
+            raise self.crashes[0]

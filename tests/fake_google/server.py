@@ -2,31 +2,37 @@
 
 import atexit
 import os
+import select
 import shutil
 import socket
+import socketserver
 import ssl
 import struct
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from typing import Self
-from urllib.parse import urlsplit
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import trustme
 
-from . import routes
-from .faults import Ending
 from .messages import Call, Reply, Request
-from .service import Service
-from .wire import Gone, Head, Throttle, Wire, encode
+from .service import HOSTS, Service
+from .state import GRAIN
 
 # Closing sends RST. Windows has other sizes here.
 LINGER_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 SMALL_BUFFER = 256 * 1024
-UNANSWERED = {Ending.CLOSE, Ending.RESET, Ending.SILENCE}
+BUFFER = 4 * GRAIN
+
+
+class Gone(Exception):
+    """The other side closed the connection, or broke it."""
 
 
 @cache
@@ -38,210 +44,248 @@ def certificates() -> tuple[ssl.SSLContext, str]:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(ca_file)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("*.googleapis.com", *sorted(routes.HOSTS)).configure_cert(tls)
+    ca.issue_cert(*sorted(HOSTS)).configure_cert(tls)
     return tls, ca_file
 
 
-def part(answer: bytes, ending: Ending) -> bytes:
-    """What is sent of an answer."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if ending is Ending.HEAD:
-        return head + b"\r\n"
-    if ending is Ending.SHORT_HEAD:
-        return (head + b"\r\n").partition(b"Content-Length:")[0]
-    if ending is Ending.HALF:
-        return answer[: len(answer) - (len(body) + 1) // 2]
-    return answer
+class Throttle:
+    """A rate in bytes a second, shared by all who take from it."""
+
+    def __init__(self, rate: float | None) -> None:
+        self.rate = rate
+        self.lock = threading.Lock()
+        self.free_at = 0.0
+
+    def take(self, count: int) -> None:
+        if not self.rate:
+            return
+        with self.lock:
+            # The time that receiving took is not to be paid for twice.
+            start = max(self.free_at, time.monotonic() - 0.05)
+            self.free_at = start + count / self.rate
+            wait = self.free_at - time.monotonic()
+        time.sleep(max(wait, 0))
 
 
-class Connection:
+class Body:
+    """A request's body as it comes in. What is read of it, is read once."""
+
+    def __init__(self, file: Any, headers: dict[str, str], throttle: Throttle) -> None:
+        self.file = file
+        self.throttle = throttle
+        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self.length = None if chunked else int(headers.get("content-length", "0"))
+        self.taken = 0  # bytes so far
+        self.ended = self.length == 0
+
+    def pieces(self) -> Iterator[memoryview]:
+        """What is left, in pieces that are gone once the next is asked for.
+
+        Of a body that breaks off, whole multiples of 256 KiB are still handed out.
+        """
+        while self.length is None and not self.ended:
+            size = int(self.file.readline().partition(b";")[0] or b"0", 16)
+            yield from self._exactly(size)
+            self.file.readline()
+            self.ended = size == 0
+        if not self.ended:
+            yield from self._exactly((self.length or 0) - self.taken)
+            self.ended = True
+
+    def _exactly(self, count: int) -> Iterator[memoryview]:
+        buffer = memoryview(bytearray(min(count, BUFFER)))
+        while count:
+            view = buffer[: min(count, BUFFER)]
+            filled = 0
+            while filled < len(view):
+                try:
+                    more = self.file.readinto1(view[filled:])
+                except OSError:
+                    more = 0
+                self.taken += more
+                filled += more
+                if not more:
+                    yield view[: filled // GRAIN * GRAIN]
+                    raise Gone
+            self.throttle.take(filled)
+            count -= filled
+            yield view
+
+    def read(self) -> bytes:
+        found = bytearray()
+        for piece in self.pieces():
+            found += piece
+        return bytes(found)
+
+    def drain(self) -> None:
+        for _ in self.pieces():
+            pass
+
+
+class Connection(BaseHTTPRequestHandler):
     """One client's, served by a thread of its own until it ends."""
 
-    def __init__(self, server: "Server", sock: socket.socket) -> None:
-        self.server = server
-        self.service = server.service
-        self.sock = sock
-        self.wire = Wire(sock, server.throttle)
-        self.host = ""  # Google's that it is for; "": asked directly
-        self.busy = False
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: "Server"
+    host = ""  # Google's that it is for; "": asked directly
+    busy = False
 
-    def serve(self) -> None:
-        try:
-            if self._open():
-                while self.server.is_listening and self._exchange(self.wire.read_head()):
-                    pass
-        except Gone:
-            pass
-        except Exception as error:  # a mistake of the fake's own, or a watcher's: never swallowed
-            self.service.crashes.append(error)
-        finally:
-            self.close()
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self)
 
-    def _open(self) -> bool:
-        """Get as far as TLS, if it is a CONNECT; whether there is more to do."""
-        head = self.wire.read_head()
-        if head.method != "CONNECT":
-            return self._exchange(head)
-        host, _, port = head.target.rpartition(":")
-        if host not in routes.HOSTS or port != "443":
-            self._turn_away(head.target)
-            return False
-        self.wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    def finish(self) -> None:
+        self.server.connections.discard(self)
+        with suppress(OSError, ValueError):
+            super().finish()
+        self.request.close()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_CONNECT(self) -> None:
+        host, _, port = self.path.rpartition(":")
+        if host not in HOSTS or port != "443":
+            self.turn_away()
+            return
+        self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.host = host
         try:
-            self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         except OSError:
             raise Gone from None
-        self.wire = Wire(self.sock, self.server.throttle)
-        return True
+        self.setup()
+        self.close_connection = False
 
-    def _turn_away(self, target: str) -> None:
-        self.service.strangers.append(target)
-        self.wire.send(encode(Reply(403, b"This proxy leads to Google only.\n"), False))
+    def turn_away(self) -> None:
+        self.server.service.strangers.append(self.path)
+        self.send(Reply(403, b"This proxy leads to Google only.\n"), keep_alive=False)
 
-    def _exchange(self, head: Head) -> bool:
-        """Answer one request; whether the connection goes on."""
+    def exchange(self) -> None:
+        """Answer one request."""
+        if not self.host and not self.path.startswith("/"):
+            self.turn_away()
+            return
         self.busy = True
-        if not self.host and not head.target.startswith("/"):
-            self._turn_away(head.target)
-            return False
-        request = self._request(head)
-        call = request.call
-        self.service.note(call)
+        call = self.call()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        base = f"https://{self.host}" if self.host else self.server.address
+        request = Request(call, headers, Body(self.rfile, headers, self.server.throttle), base)
+        self.acknowledge()
+        self.server.service.log.append(call)
         try:
-            outcome = self.service.outcome(request, self.wire.is_gone)
+            reply, ending = self.server.service.answer(request, self.is_gone)
             call.sent = request.stream.taken
-            if outcome.reply and outcome.ending not in UNANSWERED:
+            if reply and ending in ("", "half", "reply and reset"):
                 # Before the client has it, and may look into the log.
-                call.status, call.ended = outcome.reply.status, time.monotonic()
-            return self._end(head, outcome.reply, outcome.ending)
+                call.status, call.ended = reply.status, time.monotonic()
+                self.send(reply, keep_alive=ending in ("", "half"), half=ending == "half")
+            self.end(ending)
         finally:
             call.sent = request.stream.taken
             call.ended = call.ended or time.monotonic()
             self.busy = False
+            self.close_connection = self.close_connection or not self.server.is_listening
 
-    def _request(self, head: Head) -> Request:
-        parts = urlsplit(head.target)
-        stream = self.wire.body(head.headers)
-        call = Call(head.method, self.host, parts.path, {})
-        request = Request(
-            method=head.method,
-            host=self.host,
-            path=parts.path,
-            query=parts.query,
-            headers=head.headers,
-            stream=stream,
-            call=call,
-            base=f"https://{self.host}" if self.host else self.server.address,
-        )
-        call.token = request.token
-        return request
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = exchange
 
-    def _end(self, head: Head, reply: Reply | None, ending: Ending) -> bool:
-        keep_alive = head.headers.get("connection", "").lower() != "close"
-        keep_alive = keep_alive and self.server.is_listening and ending is Ending.ANSWER
-        if ending is Ending.SILENCE:
-            self._wait_until_gone()
-        if reply and ending not in UNANSWERED:
-            # A reply that is to be cut looks like any other until then.
-            cut = ending in (Ending.HEAD, Ending.SHORT_HEAD, Ending.HALF)
-            self.wire.send(part(encode(reply, keep_alive or cut), ending))
-        if ending in (Ending.RESET, Ending.EARLY):
-            self.reset()
-        return keep_alive
+    def call(self) -> Call:
+        parts = urlsplit(self.path)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        call = Call(self.command, self.host, parts.path, params)
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        call.token = token.strip() if kind.lower() == "bearer" else None
+        return call
 
-    def _wait_until_gone(self) -> None:
-        while self.server.is_running and not self.wire.is_gone():
+    def send(self, reply: Reply, keep_alive: bool = True, half: bool = False) -> None:
+        body = reply.encoded()
+        self.send_response_only(reply.status)
+        self.send_header("Date", self.date_time_string())
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        if not keep_alive or not self.server.is_listening:
+            self.send_header("Connection", "close")  # which ends it here, too
+        # Both in one piece: else, the client may wait between them.
+        self._headers_buffer.append(b"\r\n" + body[: len(body) // 2 if half else None])
+        self.flush_headers()
+
+    def end(self, ending: str) -> None:
+        """Do with the connection what a fault wants."""
+        if ending:
+            self.close_connection = True
+        while ending == "silence" and self.server.is_listening and not self.is_gone():
             time.sleep(0.01)
+        if ending.endswith("reset"):
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
 
-    def reset(self) -> None:
-        with suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
-            self.sock.close()
+    def acknowledge(self) -> None:
+        """Tell the client at once that its head arrived: it may hold back the body until then."""
+        if hasattr(socket, "TCP_QUICKACK"):
+            with suppress(OSError):
+                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def is_gone(self) -> bool:
+        """Whether the other side has closed, or died."""
+        if hasattr(select, "POLLRDHUP"):  # Linux tells, whatever is still unread
+            poll = select.poll()
+            poll.register(self.request, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+            return bool(poll.poll(0))
+        try:  # elsewhere, only if everything has been read
+            readable, _, _ = select.select([self.request], [], [], 0)
+            return bool(readable) and not socket.socket.recv(self.request, 1, socket.MSG_PEEK)
+        except (OSError, ValueError):
+            return True
 
     def shut(self) -> None:
         """Wake the thread that serves, and let it end."""
         with suppress(OSError):
             # Not TLS's own, which would pull the rug from under a read in another thread.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(self.request, socket.SHUT_RDWR)
         if sys.platform == "win32":  # where a read goes on until the socket is closed
-            self.sock.close()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self.sock.close()
-        self.server.connections.discard(self)
+            self.request.close()
 
 
-class Server:
-    def __init__(self, service: Service, bandwidth: float | None = None) -> None:
+class Server(socketserver.ThreadingTCPServer):
+    """Takes connections from its start until it is stopped."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, service: Service, throttle: Throttle, port: int = 0) -> None:
         self.service = service
-        self.throttle = Throttle(bandwidth)
+        self.throttle = throttle
         self.connections: set[Connection] = set()
-        self.threads: list[threading.Thread] = []
-        self.is_running = False
-        self.is_listening = False
-        self.port = 0
-        self.listening = threading.Thread()
         self.tls, self.ca_file = certificates()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self.is_running = True
-        self.listen()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_running = False
-        self.stop_listening()
-        for connection in list(self.connections):
-            connection.shut()
-        for thread in self.threads:
-            if thread is not threading.current_thread():
-                thread.join(timeout=5)
-
-    def listen(self) -> None:
-        """Take connections, on the same port every time."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self.throttle.rate:  # else the system would take megabytes at once
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen(128)
-        self.port = listener.getsockname()[1]
         self.is_listening = True
-        self.listening = self._spawn(self._accept, listener)
+        super().__init__(("127.0.0.1", port), Connection)
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
 
-    def stop_listening(self) -> None:
+    def server_bind(self) -> None:
+        if self.throttle.rate:  # else the system would take megabytes at once
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        super().server_bind()
+
+    def stop(self, at_once: bool = False) -> None:
         """Refuse connections. Those that have a request under way still get its answer."""
-        if not self.is_listening:
-            return
         self.is_listening = False
-        # No system but Linux wakes who waits for a connection when the socket is closed.
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        self.listening.join()
+        self.shutdown()
+        self.server_close()
         for connection in list(self.connections):
-            if not connection.busy:
+            if at_once or not connection.busy:
                 connection.shut()
+        deadline = time.monotonic() + 5
+        while at_once and self.connections and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.thread.join()
 
-    def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                sock, _ = listener.accept()
-                if not self.is_listening:
-                    sock.close()
-                    return
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection = Connection(self, sock)
-                self.connections.add(connection)
-                self._spawn(connection.serve)
-
-    def _spawn(self, work: object, *args: object) -> threading.Thread:
-        thread = threading.Thread(target=work, args=args, daemon=True)  # type: ignore[arg-type]
-        self.threads = [entry for entry in self.threads if entry.is_alive()]
-        self.threads.append(thread)
-        thread.start()
-        return thread
+    def handle_error(self, *_: Any) -> None:
+        """Note a mistake of the fake's own, or a watcher's. Lines that break are none."""
+        error = sys.exception()
+        if not isinstance(error, Gone | ConnectionError | ssl.SSLError):
+            self.service.crashes.append(error)

@@ -1,25 +1,22 @@
-"""One request's sender: who it is, what it may reach, and what it asked to see."""
+"""One request's sender: who it is, what it may reach, how things look from there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from . import fields, schema
+from . import discovery
 from .accounts import DRIVE, DRIVE_FILE, Grant
 from .errors import Refusal, not_found
 from .messages import Request
-from .state import Drive, File, rank
-from .world import World
+from .state import Drive, File, Permission, rank
 
 
 @dataclass(eq=False)
 class Viewer:
-    world: World
+    drive: Drive
     grant: Grant
     all_drives: bool  # whether the request knows of shared drives
-    selection: fields.Selection
-
-    @property
-    def drive(self) -> Drive:
-        return self.world.drive
+    selection: discovery.Selection
 
     @property
     def user(self) -> str:
@@ -29,20 +26,10 @@ class Viewer:
     def root_id(self) -> str:
         return self.drive.root(self.user)
 
-    @property
-    def sees_all(self) -> bool:
-        """Whether it reaches more than what the app made."""
-        return any(scope.startswith(DRIVE) and scope != DRIVE_FILE for scope in self.grant.scopes)
-
     def sees(self, file: File) -> bool:
-        visible = file.app_visible or self.sees_all
-        return visible and self.drive.role(file, self.user) is not None
-
-    def holds(self, file: File, role: str) -> bool:
-        return rank(self.drive.role(file, self.user)) >= rank(role)
-
-    def owns(self, file: File) -> bool:
-        return file.owner == self.user
+        scopes = self.grant.scopes
+        sees_all = any(scope.startswith(DRIVE) and scope != DRIVE_FILE for scope in scopes)
+        return (file.app_visible or sees_all) and file.role(self.user) is not None
 
     def find(self, file_id: str) -> File:
         """The file, refused where this sender can't see it.
@@ -68,38 +55,129 @@ class Viewer:
             raise Refusal("403-insufficientParentPermissions")
         return folder
 
-    def require(self, file: File, may: bool) -> None:
+    def require(self, may: bool) -> None:
         if not may:
             raise Refusal("403-insufficientFilePermissions")
 
+    # -- What it may do: https://developers.google.com/workspace/drive/api/guides/about-shareddrives
 
-def authenticate(world: World, request: Request) -> Grant:
-    grant = world.accounts.grant_of(request.token)
+    def holds(self, file: File, role: str) -> bool:
+        return rank(file.role(self.user)) >= rank(role)
+
+    def rules(self, file: File, role: str) -> bool:
+        """Whether it owns the file or, in a shared drive, has the role. Nobody rules a top."""
+        has = self.holds(file, role) if file.drive_id else file.owner == self.user
+        return has and bool(file.parents)
+
+    def may_share(self, file: File) -> bool:
+        if file.drive_id and file.is_folder:
+            return self.holds(file, "fileOrganizer")
+        return self.holds(file, "writer") and bool(file.parents)
+
+    def may_limit(self, file: File) -> bool:
+        """https://developers.google.com/workspace/drive/api/guides/limited-expansive-access"""
+        can_be = (
+            file.is_folder and file.parents != [self.root_id] and not self.drive.refuse_limiting
+        )
+        return can_be and self.rules(file, "organizer")
+
+    # -- How things look ---------------------------------------------------------------------------
+
+    def show(self, file: File, selection: discovery.Selection | None = None) -> dict[str, Any]:
+        """A file with no more than what was asked for."""
+        chosen = self.selection if selection is None else selection
+        value = {key: FILE[key](self, file) for key in FILE if discovery.wants(chosen, key)}
+        present = {key: entry for key, entry in value.items() if entry is not None}
+        return discovery.project(present, chosen)
+
+
+def admit(google: Any, request: Request, method: str, grant: Grant | None = None) -> Viewer:
+    """The sender of a request, refused where it may not call the method, or not so."""
+    grant = grant or authenticate(google, request)
+    if not grant.scopes & set(discovery.method(method)["scopes"]):
+        raise Refusal("403-insufficientPermissions")
+    discovery.check_parameters(method, request.params)
+    returns = discovery.method(method).get("response", {}).get("$ref")
+    selection = _selection(request, returns) if returns else {}
+    return Viewer(google.drive, grant, request.flag("supportsAllDrives"), selection)
+
+
+def authenticate(google: Any, request: Request) -> Grant:
+    grant = google.accounts.grant_of(request.call.token)
     if not grant:
         raise Refusal("401-authError")
     return grant
 
 
-def admit(
-    world: World, request: Request, method: str, returns: str | None, grant: Grant | None = None
-) -> Viewer:
-    """The sender of a request, refused where it may not call the method, or not so."""
-    grant = grant or authenticate(world, request)
-    if not grant.scopes & schema.scopes(method):
-        raise Refusal("403-insufficientPermissions")
-    schema.check_parameters(method, request.params)
-    selection = _selection(request, returns) if returns else {}
-    return Viewer(world, grant, request.flag("supportsAllDrives"), selection)
-
-
-def _selection(request: Request, returns: str) -> fields.Selection:
+def _selection(request: Request, returns: str) -> discovery.Selection:
     text = request.params.get("fields")
-    if text:
-        return fields.parse(text, returns)
     if text == "" and returns == "File":  # rclone's way to say that it needs nothing
-        return fields.parse("id", returns)
-    if returns != "GeneratedIds" and request.params.get("alt") != "media":
-        raise Refusal(
-            "400-required", "The 'fields' parameter is required for this method.", "fields"
-        )
-    return {}
+        return discovery.selection("id", returns)
+    if not text and returns != "GeneratedIds" and request.params.get("alt") != "media":
+        text = "The 'fields' parameter is required for this method."
+        raise Refusal("400-required", text, "fields")
+    return discovery.selection(text, returns) if text else {}
+
+
+def permission(found: Permission) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": "drive#permission",
+        "id": found.id,
+        "type": found.type,
+        "role": found.role,
+        "permissionDetails": [
+            {"permissionType": "file", "role": role, "inherited": inherited}
+            for role, inherited in found.details
+        ],
+    }
+    if found.type in ("user", "group"):
+        name = (found.email or "").partition("@")[0].title()
+        value |= {"emailAddress": found.email, "displayName": name, "deleted": False}
+    else:
+        value["allowFileDiscovery"] = found.allow_discovery
+    more = {"domain": found.domain, "view": found.view, "expirationTime": found.expiration}
+    return value | {key: text for key, text in more.items() if text}
+
+
+def _parents(viewer: Viewer, file: File) -> list[str] | None:
+    """Unless the folder is hidden from this sender."""
+    _, *above = file.lineage()
+    return [folder.id for folder in above[:1] if folder.role(viewer.user)] or None
+
+
+def _link(viewer: Viewer, file: File) -> str:
+    if file.is_folder:
+        return f"https://drive.google.com/drive/folders/{file.id}"
+    return f"https://drive.google.com/file/d/{file.id}/view?usp=drivesdk"
+
+
+Getter = Callable[[Viewer, File], Any]
+
+
+def _mine(getter: Getter) -> Getter:
+    """What Drive fills for My Drive only."""
+    return lambda viewer, file: None if file.drive_id else getter(viewer, file)
+
+
+FILE: dict[str, Getter] = {
+    "kind": lambda viewer, file: "drive#file",
+    "id": lambda viewer, file: file.id,
+    "name": lambda viewer, file: file.name,
+    "mimeType": lambda viewer, file: file.mime_type,
+    "parents": _parents,
+    "size": lambda viewer, file: None if file.size is None else str(file.size),
+    "md5Checksum": lambda viewer, file: file.md5,
+    "sha256Checksum": lambda viewer, file: file.sha256,
+    "createdTime": lambda viewer, file: file.created,
+    "modifiedTime": lambda viewer, file: file.modified,
+    "trashed": lambda viewer, file: file.trashed,
+    "explicitlyTrashed": lambda viewer, file: file.explicitly_trashed,
+    "inheritedPermissionsDisabled": lambda viewer, file: file.limited,
+    "driveId": lambda viewer, file: file.drive_id,
+    "ownedByMe": _mine(lambda viewer, file: file.owner == viewer.user),
+    "shared": _mine(lambda viewer, file: file.shared),
+    "webViewLink": _link,
+    "description": lambda viewer, file: file.extra.get("description"),
+    "properties": lambda viewer, file: file.extra.get("properties"),
+    "appProperties": lambda viewer, file: file.extra.get("appProperties"),
+}
