@@ -182,9 +182,10 @@ def applies(fault: str, request: Request) -> bool:
     if fault == "bad-page-token":
         return "pageToken" in request.params
     if fault in KEYS:
-        return KEYS[fault] in request.params.get("fields", "")
+        fields = request.params.get("fields", "")
+        return KEYS[fault] in fields or fields == "*"
     if fault in ("keep-part", "503-keep-part"):
-        return (request.stream.length or 0) >= 2 * GRAIN
+        return request.stream.length >= 2 * GRAIN
     if fault == "308-all-kept":
         match = CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
         return not match or match[1] is None or int(match[2]) + 1 == int(match[3].strip("*") or 0)

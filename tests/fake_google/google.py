@@ -90,6 +90,10 @@ class FakeGoogle(Service):
         return [*self.accounts.secrets, *self.drive.sessions]
 
     @property
+    def service(self) -> Self:  # an older name
+        return self
+
+    @property
     def mails(self) -> list[Mail]:
         return self.drive.mails
 

@@ -154,7 +154,7 @@ def copy(sender: Viewer, request: Request) -> Any:
     check_storage(sender, file, source.size or 0)
     sender.drive.count_write()
     file.extra = patched(source.extra, metadata)
-    sender.drive.put(file, source.data)
+    sender.drive.put(file, source.stored)
     request.call.file_id = file.id
     return sender.show(file)
 

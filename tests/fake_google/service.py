@@ -147,7 +147,7 @@ class Service:
         """Read no more than half of the body."""
         if request.body:  # it had to be read for the operation's name: what its loss looks like
             return "reset"
-        half = (request.stream.length or 0) // 2
+        half = request.stream.length // 2
         if ending != "close":
             for _ in request.stream.pieces():
                 if request.stream.taken >= half:

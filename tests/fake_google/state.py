@@ -77,23 +77,25 @@ def permission_id(type: str, who: str | None = None) -> str:
 class Content:
     """What a file holds, of which pieces may still come. Much of it is not kept."""
 
-    def __init__(self, data: bytes = b"") -> None:
+    def __init__(self) -> None:
         self.size = 0
         self.kept: bytearray | None = bytearray()
-        self.digests = {name: hashlib.new(name, usedforsecurity=False) for name in DIGESTS}
-        self.add(data)
+        self.md5, self.sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        found = cls()
+        found.add(data)
+        return found
 
     def add(self, piece: bytes | memoryview) -> None:
         self.size += len(piece)
-        for digest in self.digests.values():
-            digest.update(piece)
+        self.md5.update(piece)
+        self.sha256.update(piece)
         if self.kept is not None and self.size <= KEPT_CONTENT:
             self.kept += piece
         else:
             self.kept = None
-
-
-DIGESTS = ("md5", "sha256")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class File:
     parents: list[str]
     drive: "Drive" = field(repr=False)
     owner: str | None = None  # None: in a shared drive, which owns what is in it
-    data: Content | None = field(default=None, repr=False)  # None: a folder
+    stored: Content | None = field(default=None, repr=False)  # None: a folder
     created: str = ""
     modified: str = ""
     explicitly_trashed: bool = False
@@ -136,20 +138,20 @@ class File:
 
     @property
     def size(self) -> int | None:
-        return self.data.size if self.data else None
+        return self.stored.size if self.stored else None
 
     @property
     def md5(self) -> str | None:
-        return self.data.digests["md5"].hexdigest() if self.data else None
+        return self.stored.md5.hexdigest() if self.stored else None
 
     @property
     def sha256(self) -> str | None:
-        return self.data.digests["sha256"].hexdigest() if self.data else None
+        return self.stored.sha256.hexdigest() if self.stored else None
 
     @property
     def content(self) -> bytes | None:
         """None: a folder, or too large to be kept."""
-        return None if not self.data or self.data.kept is None else bytes(self.data.kept)
+        return None if not self.stored or self.stored.kept is None else bytes(self.stored.kept)
 
     def lineage(self) -> "Iterator[File]":
         """The file, the folder that it is in, and so on to the top."""
@@ -284,7 +286,7 @@ class Drive:
         file = self._new(name, mime_type, parent, owner, app)
         file.modified = modified or file.created
         file.how = "set up"
-        return self.put(file, Content(content), since=-math.inf)
+        return self.put(file, Content.of(content), since=-math.inf)
 
     def _new(self, name: str, mime_type: str, parent: str, owner: str | None, app: bool) -> File:
         folder = self.file(parent)
@@ -313,6 +315,9 @@ class Drive:
 
     def rename(self, file_id: str, name: str) -> None:
         self.change(self.file(file_id), name=name)
+
+    def set_content(self, file_id: str, content: bytes) -> None:
+        self.put(self.file(file_id), Content.of(content))
 
     def move(self, file_id: str, parent: str) -> None:
         self.change(self.file(file_id), parents=[self.file(parent).id])
@@ -372,15 +377,10 @@ class Drive:
     def usage(self) -> int:
         return self.used_by(self.user)
 
-    @property
-    def usage_in_trash(self) -> int:
-        return self.used_by(self.user, trashed=True)
-
-    def used_by(self, user: str, trashed: bool = False) -> int:
-        """Bytes of the user's files, or of those in the trash."""
+    def used_by(self, user: str) -> int:
+        """Bytes of the user's files, with those in the trash."""
         with self.lock:
-            mine = [file for file in self.files.values() if file.owner == user and file.size]
-            return sum(file.size or 0 for file in mine if not trashed or file.trashed)
+            return sum(file.size or 0 for file in self.files.values() if file.owner == user)
 
     def consistency_check(self) -> None:
         """Raise AssertionError where the state is one that can't be."""
@@ -390,7 +390,7 @@ class Drive:
             assert tops <= self.files.keys(), "a My Drive is gone"
             for key, file in self.files.items():
                 assert self.ever[key] is file, f"{file}: id not noted"
-                assert file.is_folder == (file.data is None), f"{file}: content of a folder"
+                assert file.is_folder == (file.stored is None), f"{file}: content of a folder"
                 assert (file.owner is None) == bool(file.drive_id), f"{file}: wrong owner"
                 assert len(file.parents) == (key not in tops), f"{file}: wrong number of parents"
                 *_, top = lineage = list(file.lineage())
@@ -466,7 +466,7 @@ class Drive:
     def put(self, file: File, content: Content | None = None, since: float | None = None) -> File:
         """Have the file from now on, with new content if any. `since`: when lists know it."""
         with self.lock:
-            file.data = content or file.data
+            file.stored = content or file.stored
             self.files[file.id] = self.ever[file.id] = file
             self._note(file, since)
         return file

@@ -43,7 +43,7 @@ class Cut(Exception):
 def multipart(sender: Viewer, request: Request) -> Any:
     body, data, mime_type = _related(request)
     request.call.content_bytes = len(data)
-    return _create(sender, request, body, Content(data), mime_type, "multipart")
+    return _create(sender, request, body, Content.of(data), mime_type, "multipart")
 
 
 def _related(request: Request) -> tuple[Any, bytes, str]:
@@ -119,8 +119,6 @@ def session_request(google: Any, request: Request) -> Reply:
         if session.finished:
             return _finished(sender, session)
         start, stop = _content_range(request, session)
-    if fault == "308-no-range":
-        session.content = Content()
     if stop > start:
         _receive(request, session, turn, start, stop)
     if fault == "503-keep-part":
@@ -156,8 +154,6 @@ def _session(google: Any, request: Request) -> tuple[Session, Viewer]:
 def _content_range(request: Request, session: Session) -> tuple[int, int]:
     """(start, stop) of the content; equal for a question. Refused where it does not fit."""
     length = request.stream.length
-    if length is None:
-        raise Refusal("400-badRequest", "Content needs a Content-Length.")
     whole = f"bytes 0-{length - 1}/{length}" if length else "bytes */0"
     text = request.headers.get("content-range", whole)
     match = CONTENT_RANGE.fullmatch(text)
@@ -187,6 +183,8 @@ def _receive(request: Request, session: Session, turn: int, start: int, stop: in
     half = (stop - start) // 2
     if request.call.fault in HALF:
         stop = start + half // GRAIN * GRAIN
+    if request.call.fault == "308-no-range":
+        session.content, stop = Content(), 0
     for piece in request.stream.pieces():
         request.call.content_bytes += len(piece)
         with session.lock:

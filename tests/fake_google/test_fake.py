@@ -1,0 +1,564 @@
+"""What the fake itself has to keep: it is strict, its faults are what they are called.
+
+The rules of Drive that it plays are tested in tests/test_drive.py.
+"""
+
+import base64
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from . import FOR_GOOD, FakeGoogle
+from .faults import OAUTH_ERRORS, OPERATIONS, STATUS, allowed
+from .state import FOLDER, GRAIN
+
+API, SIGN_IN, TOKENS = "www.googleapis.com", "accounts.google.com", "oauth2.googleapis.com"
+FILES = "/drive/v3/files"
+UPLOAD = "/upload/drive/v3/files"
+DOC = "application/vnd.google-apps.document"
+RELATED = {"Content-Type": 'multipart/related; boundary="edge"'}
+LOST = (http.client.RemoteDisconnected, ssl.SSLError, ConnectionError)
+
+
+class Client:
+    """A plain HTTP client, so that a test sees just what is on the wire."""
+
+    def __init__(self, google, token=None):
+        self.google, self.token, self.connections = google, token, {}
+
+    def connect(self, host=API):
+        proxy = urlsplit(self.google.proxy)
+        context = ssl.create_default_context(cafile=self.google.ca_file)
+        found = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=9, context=context)
+        found.set_tunnel(host, 443)
+        return found
+
+    def __call__(self, method, target, body=None, headers=(), host=API, **params):
+        """(status, headers, content), of which JSON is parsed."""
+        target += ("&" if "?" in target else "?") + urlencode(params) if params else ""
+        headers = ({"Authorization": f"Bearer {self.token}"} if self.token else {}) | dict(headers)
+        if isinstance(body, dict):
+            headers = {"Content-Type": "application/json"} | headers
+            body = json.dumps(body)
+        connection = self.connections.setdefault(host, self.connect(host))
+        try:
+            connection.request(method, target, body, headers)
+            reply = connection.getresponse()
+            content = reply.read()
+        except BaseException:
+            connection.close()
+            raise
+        is_json = "json" in reply.headers.get("Content-Type", "")
+        return reply.status, reply.headers, json.loads(content) if is_json else content
+
+    def error(self, *args, **params):
+        """(status, reason) of what must be an error in Drive's form."""
+        status, _, content = self(*args, **params)
+        (entry,) = content["error"]["errors"]
+        return status, entry["reason"]
+
+    def create(self, **body):
+        return self("POST", FILES, {"name": "x", "mimeType": FOLDER} | body, fields="*")
+
+    def names(self, q="trashed = false", **params):
+        _, _, content = self("GET", FILES, q=q, fields="files(name)", **params)
+        return sorted(file["name"] for file in content["files"])
+
+    def session(self, total):
+        headers = {"X-Upload-Content-Length": str(total)}
+        answer = self("POST", UPLOAD, {"name": "x"}, headers, uploadType="resumable", fields="*")
+        return answer[1]["Location"].removeprefix(f"https://{API}")
+
+    def put(self, session, content, span):
+        return self("PUT", session, content, {"Content-Range": f"bytes {span}"})
+
+
+@pytest.fixture
+def client(google):
+    """One with the scope drive.file, like the script."""
+    found = Client(google, google.token()["token"])
+    yield found
+    for connection in found.connections.values():
+        connection.close()
+
+
+# ---- Strictness ----------------------------------------------------------------------------------
+
+INVALID = (400, "invalid")
+BAD = (400, "badRequest")
+REFUSED = {
+    "unknown parameter": ("GET", FILES, None, {"fields": "*", "page_size": 1}, BAD),
+    "parameter that is not played": ("GET", FILES, None, {"fields": "*", "orderBy": "name"}, BAD),
+    "number too small": (
+        "GET",
+        FILES,
+        None,
+        {"fields": "*", "pageSize": 0},
+        "400-invalidParameter",
+    ),
+    "no boolean": ("GET", FILES, None, {"supportsAllDrives": "1"}, "400-invalidParameter"),
+    "no fields": ("GET", FILES, None, {}, "400-required"),
+    "misspelt field": ("GET", FILES, None, {"fields": "files(nam)"}, "400-invalidParameter"),
+    "field of another thing": ("GET", FILES, None, {"fields": "name"}, "400-invalidParameter"),
+    "open bracket": ("GET", FILES, None, {"fields": "files(id"}, "400-invalidParameter"),
+    "bracket too many": ("GET", FILES, None, {"fields": "files(id))"}, "400-invalidParameter"),
+    "unknown term": ("GET", FILES, None, {"fields": "*", "q": "starred = true"}, INVALID),
+    "open query": ("GET", FILES, None, {"fields": "*", "q": "trashed = false and"}, INVALID),
+    "terms unjoined": ("GET", FILES, None, {"fields": "*", "q": "name='a' name='b'"}, INVALID),
+    "call in a query": ("GET", FILES, None, {"fields": "*", "q": "name='a' (name='b')"}, INVALID),
+    "page token of nobody": ("GET", FILES, None, {"fields": "*", "pageToken": "x"}, INVALID),
+    "parent out of sight": (
+        "GET",
+        FILES,
+        None,
+        {"fields": "*", "q": "'x' in parents"},
+        "404-notFound",
+    ),
+    "drive without corpora": ("GET", FILES, None, {"fields": "*", "driveId": "x"}, INVALID),
+    "unknown key": ("POST", FILES, {"nam": "x"}, {"fields": "*"}, BAD),
+    "key of the wrong type": ("POST", FILES, {"parents": "root"}, {"fields": "*"}, INVALID),
+    "no JSON": ("POST", FILES, "{", {"fields": "*"}, "400-parseError"),
+    "Google's own key": (
+        "POST",
+        FILES,
+        {"createdTime": "x"},
+        {"fields": "*"},
+        "403-fieldNotWritable",
+    ),
+    "Google's own type": ("POST", FILES, {"mimeType": DOC}, {"fields": "*"}, INVALID),
+    "id of one's own making": ("POST", FILES, {"id": "1abc"}, {"fields": "*"}, INVALID),
+    "two parents": ("POST", FILES, {"parents": ["root", "root"]}, {"fields": "*"}, INVALID),
+    "date without a time": (
+        "POST",
+        FILES,
+        {"modifiedTime": "2020-01-01"},
+        {"fields": "*"},
+        INVALID,
+    ),
+    "file of nobody": ("GET", FILES + "/x", None, {"fields": "*"}, "404-notFound"),
+    "session of nobody": ("PUT", UPLOAD, "", {"upload_id": "x"}, "404-notFound"),
+    "upload of one part": (
+        "POST",
+        UPLOAD,
+        "--edge--",
+        {"uploadType": "multipart", "fields": "*"},
+        BAD,
+    ),
+}
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_request_is_refused(google, client, row):
+    method, target, body, params, wanted = REFUSED[row]
+    if isinstance(wanted, str):
+        wanted = int(wanted[:3]), wanted[4:]
+    assert (
+        client.error(method, target, body, RELATED if body == "--edge--" else (), **params)
+        == wanted
+    )
+    assert google.drive.everything() == []
+
+
+PIECE = bytes(GRAIN)
+UNFIT = {  # after 1 of 4 grains has arrived
+    "gap": (PIECE, f"{2 * GRAIN}-{3 * GRAIN - 1}/{4 * GRAIN}", (503, "backendError")),
+    "beyond the total": (PIECE * 4, f"{GRAIN}-{5 * GRAIN - 1}/{4 * GRAIN}", BAD),
+    "another total": (PIECE, f"{GRAIN}-{2 * GRAIN - 1}/{5 * GRAIN}", BAD),
+    "another length": (PIECE, f"{GRAIN}-{2 * GRAIN}/{4 * GRAIN}", BAD),
+    "odd length": (b"odd", f"{GRAIN}-{GRAIN + 2}/{4 * GRAIN}", BAD),
+    "no range": (PIECE, "x", BAD),
+}
+
+
+@pytest.mark.parametrize("row", UNFIT)
+def test_content_that_does_not_fit_its_session(google, client, row):
+    session = client.session(4 * GRAIN)
+    assert client.put(session, PIECE, f"0-{GRAIN - 1}/{4 * GRAIN}")[0] == 308
+    content, span, wanted = UNFIT[row]
+    headers = {"Content-Range": f"bytes {span}"}
+    assert client.error("PUT", session, content, headers) == wanted
+    assert client.put(session, b"", "*/*")[1]["Range"] == f"bytes=0-{GRAIN - 1}"
+
+
+VERIFIER = "v" * 64
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode()[:43]
+REDIRECT = "http://127.0.0.1:4321/"
+
+
+def consent(google, **changes):
+    wish = {
+        "client_id": google.credentials()["installed"]["client_id"],
+        "redirect_uri": REDIRECT,
+        "response_type": "code",
+        "scope": "https://www.googleapis.com/auth/drive.file",
+        "state": "the-state",
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    } | changes
+    google.consent.answer = "allow"
+    return Client(google)("GET", "/o/oauth2/auth?" + urlencode(wish), host=SIGN_IN)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": "x"},
+        {"redirect_uri": "http://example.com:80/"},
+        {"state": ""},
+        {"code_challenge": ""},
+        {"code_challenge_method": "plain"},
+        {"response_type": "token"},
+        {"colour": "red"},
+    ],
+    ids=lambda wrong: "".join(wrong),
+)
+def test_consent_is_refused(google, wrong):
+    assert consent(google, **wrong)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({}, None),
+        ({"code_verifier": "w" * 64}, (400, "invalid_grant")),
+        ({"redirect_uri": "http://127.0.0.1:4322/"}, (400, "invalid_grant")),
+        ({"code": "4/x"}, (400, "invalid_grant")),
+        ({"client_secret": "x"}, (401, "invalid_client")),
+        ({"client_secret": ""}, (400, "invalid_request")),
+        ({"grant_type": "password"}, (400, "unsupported_grant_type")),
+    ],
+    ids=lambda value: "".join(value) or "right" if isinstance(value, dict) else "",
+)
+def test_code_works_once_for_who_asked_for_it(google, wrong, error):
+    answer = dict(parse_qsl(urlsplit(consent(google)[1]["Location"]).query))
+    installed = google.credentials()["installed"]
+    form = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": REDIRECT}
+    form |= {"client_id": installed["client_id"], "client_secret": installed["client_secret"]}
+    form |= {"code_verifier": VERIFIER} | wrong
+    found = [Client(google)("POST", "/token", urlencode(form), host=TOKENS) for _ in range(2)]
+    seen = [(status, content.get("error")) for status, _, content in found]
+    assert seen == ([(200, None), (400, "invalid_grant")] if error is None else [error] * 2)
+
+
+def test_what_google_does_not_have_is_noted(google, client):
+    assert client("GET", "/drive/v3/changes")[0] == 404
+    with pytest.raises(OSError, match="403"):
+        client("GET", "/", host="example.com")
+    assert [str(call.path) for call in google.unknown] == ["/drive/v3/changes"]
+    assert google.strangers == ["example.com:443"]
+    with pytest.raises(AssertionError, match="not Google's"):
+        google.check()
+    google.strangers.clear()
+    with pytest.raises(AssertionError, match="does not have"):
+        google.check()
+    google.unknown.clear()
+
+
+# ---- Faults --------------------------------------------------------------------------------------
+
+
+def seen(action):
+    """What a client sees: a status and whether the answer is whole, or how the line ended."""
+    try:
+        status, headers, content = action()
+    except http.client.IncompleteRead:
+        return "half an answer"
+    except TimeoutError:
+        return "silence"
+    except (json.JSONDecodeError, *LOST) as error:
+        return "half of the JSON" if isinstance(error, ValueError) else "the end"
+    if "html" in headers.get("Content-Type", ""):
+        return f"{status} page" + (" of 299 lines" if len(content.splitlines()) == 299 else "")
+    return status
+
+
+FAULTS = {  # what is seen of a folder's creation, and whether it was done
+    "500": (500, False),
+    "403-rateLimitExceeded": (403, False),
+    "502-html": ("502 page", False),
+    "html-407": ("407 page of 299 lines", False),
+    "html-200": ("200 page of 299 lines", True),
+    "close-unread": ("the end", False),
+    "close-read": ("the end", False),
+    "reset": ("the end", False),
+    "stall": ("silence", False),
+    "slow": (200, True),
+    "answer-lost": ("the end", True),
+    "answer-reset": ("the end", True),
+    "body-cut": ("half an answer", True),
+    "truncated-json": ("half of the JSON", True),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_of_a_call(google, client, fault):
+    google.fail("files.create.metadata", fault)
+    client.connections[API] = client.connect()
+    client.connections[API].timeout = 0.1 if fault == "stall" else 9
+    assert (seen(client.create), google.drive.folders("x") != []) == FAULTS[fault]
+    client.connections.clear()
+    assert client.create()[0] == 200
+
+
+CONTENT = {  # what is seen of 4 grains that were sent in one piece, and how many were kept
+    "cut": ("the end", 2),
+    "reset": ("the end", 0),
+    "close-unread": ("the end", 0),
+    "close-read": ("the end", 0),
+    "503": (503, 0),
+    "keep-part": (308, 2),
+    "503-keep-part": (503, 2),
+    "308-no-range": (308, 0),
+    "308-all-kept": (308, 4),
+    "answer-lost": ("the end", 4),
+    "session-400": (400, None),
+    "session-404": (404, None),
+    "session-410": (410, None),
+}
+
+
+@pytest.mark.parametrize("fault", CONTENT)
+def test_fault_of_content(google, client, fault):
+    google.fail("upload.content", fault)
+    session = client.session(4 * GRAIN)
+    found, kept = CONTENT[fault]
+    whole = f"0-{4 * GRAIN - 1}/{4 * GRAIN}"
+    assert seen(lambda: client.put(session, PIECE * 4, whole)) == found
+    status, headers, content = client.put(session, b"", "*/*")
+    if kept is None:
+        assert status == found
+    elif kept == 4:
+        assert (status, content["size"]) == (200, str(4 * GRAIN))
+    else:
+        assert (status, headers.get("Range", "bytes=0--1")) == (308, f"bytes=0-{kept * GRAIN - 1}")
+        rest = PIECE * (4 - kept)
+        assert client.put(session, rest, f"{kept * GRAIN}-{4 * GRAIN - 1}/{4 * GRAIN}")[0] == 200
+
+
+def test_upload_that_is_not_done_for_several_questions(google, client):
+    google.fail("upload.status", "308-all-kept", repeat=2)
+    google.fail("upload.content", "308-all-kept")
+    session = client.session(GRAIN)
+    client.put(session, PIECE, f"0-{GRAIN - 1}/{GRAIN}")
+    assert google.drive.children() == []
+    assert [client.put(session, b"", f"*/{GRAIN}")[0] for _ in range(3)] == [308, 308, 200]
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending"),
+    [("reset", "reset"), ("cut", "reset"), ("answer-reset", "reset"), ("answer-lost", "end")],
+)
+def test_how_the_line_ends_below_tls(google, client, fault, ending):
+    """Half of the content is sent, or all: then nothing unread makes a reset of an end."""
+    google.fail("upload.content", fault)
+    session = client.session(4 * GRAIN)
+    connection = client.connect()
+    connection.putrequest("PUT", session)
+    connection.putheader("Content-Length", str(4 * GRAIN))
+    connection.endheaders(PIECE * (2 if fault in ("reset", "cut") else 4))
+    try:
+        while socket.socket.recv(connection.sock, GRAIN):
+            pass
+        assert ending == "end"
+    except ConnectionError:
+        assert ending == "reset"
+    connection.close()
+
+
+@pytest.mark.parametrize("fault", ["403-storageQuotaExceeded-early", "503-early"])
+def test_early_answer_comes_when_half_of_the_body_has(google, client, fault):
+    google.fail("upload.content", fault)
+    connection, session = client.connect(), client.session(4 * GRAIN)
+    connection.putrequest("PUT", session)
+    connection.putheader("Content-Length", str(4 * GRAIN))
+    connection.endheaders(PIECE * 2)
+    assert connection.getresponse().status == int(fault[:3])
+    assert "Range" not in client.put(session, b"", "*/*")[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "key", "value"),
+    [
+        ("no-md5", "md5Checksum", None),
+        ("wrong-md5", "md5Checksum", "0" * 32),
+        ("no-sha256", "sha256Checksum", None),
+        ("wrong-sha256", "sha256Checksum", "0" * 64),
+        ("wrong-size", "size", "0"),
+    ],
+)
+def test_fault_of_a_digest(google, client, fault, key, value):
+    file = google.drive.add_file("x", b"data")
+    google.fail("files.get", fault)
+    target = f"{FILES}/{file.id}"
+    assert key not in client("GET", target, fields="id")[2]  # nobody asked: it waits
+    assert client("GET", target, fields="*")[2].get(key) == value
+    assert client("GET", target, fields="*")[2][key] not in (None, value)
+
+
+def test_fault_of_a_page_token_waits_for_one(google, client):
+    google.fail("files.list", "bad-page-token")
+    google.drive.page_size_cap = 1
+    for name in "ab":
+        google.drive.add_folder(name)
+    token = client("GET", FILES, fields="*")[2]["nextPageToken"]
+    assert client.error("GET", FILES, fields="*", pageToken=token) == INVALID
+    assert client("GET", FILES, fields="*", pageToken=token)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [("invalid_grant", 400), ("503-json", 503), ("503", 503)]
+)
+def test_fault_of_the_token_server(google, fault, status):
+    google.fail("oauth.token.refresh", fault)
+    token = google.token()
+    form = {key: token[key] for key in ("refresh_token", "client_id", "client_secret")}
+    form = urlencode({"grant_type": "refresh_token"} | form)
+    statuses = [Client(google)("POST", "/token", form, host=TOKENS)[0] for _ in range(2)]
+    assert statuses == [status, 200]
+
+
+def test_faults_come_in_order_after_so_many_calls(google, client):
+    google.fail("files.list", "500", "429-retry-after", after=1, repeat=2)
+    google.fail("files.list", "404")
+    google.retry_after = 7
+    assert google.unused_faults()[1:3] == ["files.list: 429-retry-after", "files.list: 500"]
+    found = [client("GET", FILES, fields="*") for _ in range(7)]
+    assert [answer[0] for answer in found] == [200, 500, 429, 500, 429, 404, 200]
+    assert found[2][1]["Retry-After"] == "7"
+    google.fail("files.list", "503", repeat=None)
+    with pytest.raises(AssertionError, match="never happened"):
+        google.check()
+    assert {client("GET", FILES, fields="*")[0] for _ in range(3)} == {503}
+    google.check()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("files.lists", "500"),
+        ("files.list", "five hundred"),
+        ("files.list", "cut"),
+        ("files.get", "bad-page-token"),
+        ("files.list", "invalid_grant"),
+        ("oauth.token.refresh", "403-notFound"),
+        ("files.list",),
+    ],
+    ids=" ".join,
+)
+def test_fault_that_is_none_is_refused(google, wrong):
+    with pytest.raises(ValueError, match="none of|nothing"):
+        google.fail(*wrong)
+
+
+def test_readme_explains_every_fault():
+    """Of statuses and OAuth's errors a few stand for all."""
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| "))
+    names = set().union(*map(allowed, OPERATIONS)) - STATUS - set(OAUTH_ERRORS)
+    assert [name for name in sorted(names) if f"`{name}`" not in rows] == []
+
+
+# ---- Lists that are late, watchers, speed --------------------------------------------------------
+
+
+def test_lists_show_how_it_was_so_long_ago(google, client):
+    folders = {
+        name: google.drive.add_folder(name) for name in ("named", "moved", "trashed", "gone")
+    }
+    inner = google.drive.add_file("inner", b"", folders["trashed"].id)
+    google.drive.lag = 60
+    assert client.names() == ["gone", "inner", "moved", "named", "trashed"]
+    _, _, new = client.create(name="new")
+    client("PATCH", f"{FILES}/{folders['named'].id}", {"name": "renamed"}, fields="id")
+    google.drive.move(folders["moved"].id, folders["named"].id)
+    client("PATCH", f"{FILES}/{folders['trashed'].id}", {"trashed": True}, fields="id")
+    client("DELETE", f"{FILES}/{folders['gone'].id}")
+    here = "'root' in parents and trashed = false"
+    assert client.names(here) == ["gone", "moved", "named", "trashed"]
+    assert client.names("name = 'new'") == []
+    assert client("GET", f"{FILES}/{new['id']}", fields="id")[0] == 200
+    assert client("GET", f"{FILES}/{folders['gone'].id}", fields="id")[0] == 404
+    assert client("GET", f"{FILES}/{inner.id}", fields="*")[2]["trashed"] is True
+    google.drive.pass_time(61)
+    assert client.names(here) == ["new", "renamed"]
+    google.drive.lag = FOR_GOOD
+    assert client.names(here) == ["gone", "moved", "named", "trashed"]
+    google.drive.lag = 0
+    assert client.names() == ["moved", "new", "renamed"]
+
+
+def test_watchers_see_a_call_before_and_after(google, client):
+    moments = []
+    google.watch(lambda *seen: moments.append((*seen, len(google.drive.children()))))
+    client.create()
+    (call,) = google.calls("files.create.metadata")
+    assert moments == [("before", call, 0), ("after", call, 1)]
+
+
+def test_what_a_watcher_raises_comes_out():
+    def watch(moment, call):
+        raise ZeroDivisionError("the watcher's own words")
+
+    with pytest.raises(ZeroDivisionError), FakeGoogle() as google:
+        google.watch(watch)
+        with pytest.raises(LOST):
+            Client(google, google.token()["token"]).create()
+        for look in (google.check, google.calls):
+            with pytest.raises(ZeroDivisionError, match="the watcher's own words"):
+                look()
+
+
+def test_client_that_left_while_a_watcher_held_its_call_gets_nothing_done(google, client):
+    connection = client.connections[API] = client.connect()
+    connection.connect()
+    # Below TLS, whose own class would mind.
+    google.watch(lambda *_: socket.socket.shutdown(connection.sock, socket.SHUT_RDWR))
+    with pytest.raises(LOST):
+        client.create()
+    while google.log[0].ended is None:
+        time.sleep(0.001)
+    assert (google.drive.children(), google.log[0].status) == ([], None)
+
+
+def test_connections_are_refused_for_a_while(google, client):
+    assert client.create()[0] == 200
+    google.stop_listening()
+    for _ in range(2):
+        with pytest.raises((*LOST, ConnectionRefusedError)):
+            client.create()
+    google.listen_again()
+    assert client.create()[0] == 200
+
+
+def test_line_is_as_slow_as_asked_for():
+    """Seconds for each call; bytes a second for all connections together."""
+    with FakeGoogle(round_trip=0.05, bandwidth=10 * GRAIN) as google:
+        clients = [Client(google, google.token()["token"]) for _ in range(2)]
+        sessions = [client.session(GRAIN) for client in clients]
+        assert all(call.ended - call.started >= 0.05 for call in google.log)
+        began = time.monotonic()
+        jobs = [
+            threading.Thread(target=client.put, args=[session, PIECE, f"0-{GRAIN - 1}/{GRAIN}"])
+            for client, session in zip(clients, sessions, strict=True)
+        ]
+        for job in jobs:
+            job.start()
+        for job in jobs:
+            job.join()
+        assert time.monotonic() - began >= 0.15
+        assert len(google.drive.children()) == 2
+
+
+def test_large_content_is_not_kept(google, client):
+    session = client.session(65 * GRAIN)
+    answer = client.put(session, PIECE * 65, f"0-{65 * GRAIN - 1}/{65 * GRAIN}")[2]
+    assert answer["md5Checksum"] == hashlib.md5(PIECE * 65).hexdigest()
+    assert google.drive.file(answer["id"]).content is None
