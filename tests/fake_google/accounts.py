@@ -44,19 +44,13 @@ class Grant:
     has_storage: bool = True  # a service account has none of its own
 
 
-@dataclass
-class Access:
-    grant: Grant
-    expires: float  # by time.time()
-
-
 class Accounts:
     def __init__(self) -> None:
         self.clients: dict[str, str] = {}  # secrets by client id
         # With what each code has to be redeemed with: (grant, redirect_uri, challenge).
         self.codes: dict[str, tuple[Grant, str, str]] = {}
         self.refresh_tokens: dict[str, Grant] = {}
-        self.access_tokens: dict[str, Access] = {}
+        self.access_tokens: dict[str, tuple[Grant, float]] = {}  # with the end by time.time()
         # By their addresses: (key, the users for whom it may act).
         self.service_accounts: dict[str, tuple[rsa.RSAPrivateKey, list[str]]] = {}
         self.secrets: list[str] = []  # all that must never be shown
@@ -97,7 +91,7 @@ class Accounts:
 
     def new_access(self, grant: Grant, seconds: float = LIFETIME) -> str:
         token = self.secret("ya29.")
-        self.access_tokens[token] = Access(grant, time.time() + seconds)
+        self.access_tokens[token] = grant, time.time() + seconds
         return token
 
     def new_refresh(self, grant: Grant) -> str:
@@ -107,8 +101,8 @@ class Accounts:
 
     def grant_of(self, token: str | None) -> Grant | None:
         """What an access token permits, if it is good."""
-        access = self.access_tokens.get(token or "")
-        return access.grant if access and access.expires > time.time() else None
+        grant, expires = self.access_tokens.get(token or "", (None, 0))
+        return grant if expires > time.time() else None
 
     def token_file(self, grant: Grant, seconds: float) -> dict[str, Any]:
         """A fresh pair of tokens, in the form in which google-auth saves them."""
@@ -128,9 +122,9 @@ class Accounts:
     def revoke(self, token: str, access_too: bool) -> bool:
         """Honour a refresh token no longer; whether it was one."""
         grant = self.refresh_tokens.pop(token, None)
-        for access in list(self.access_tokens.values()) if access_too else ():
-            if access.grant is grant:
-                access.expires = 0
+        for key, (held, _) in list(self.access_tokens.items()) if access_too else ():
+            if held is grant:
+                del self.access_tokens[key]
         return grant is not None
 
     # -- Ways to a token ---------------------------------------------------------------------------

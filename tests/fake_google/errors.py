@@ -96,26 +96,12 @@ def error_reply(name: str, message: str | None = None, location: str | None = No
     if status in STATES:
         error["status"] = STATES[status]
     if reason in DETAILS:
-        error |= {"status": "PERMISSION_DENIED", "details": _details(reason, text)}
+        info = {"reason": DETAILS[reason], "domain": "googleapis.com"}
+        details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo"} | info]
+        error |= {"status": "PERMISSION_DENIED", "details": details}
     bearer = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
     headers = {"WWW-Authenticate": bearer} if status == "401" else {}
     return Reply(int(status), {"error": error}, headers)
-
-
-def _details(reason: str, text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": DETAILS[reason],
-            "domain": "googleapis.com",
-            "metadata": {"service": "drive.googleapis.com"},
-        }
-    ]
-    links = [word for word in text.split() if word.startswith("https://")]
-    if links:
-        links = [{"description": "Google developers console API activation", "url": links[0]}]
-        found.append({"@type": "type.googleapis.com/google.rpc.Help", "links": links})
-    return found
 
 
 def web_page(status: int) -> Reply:

@@ -9,43 +9,15 @@ from .messages import Reply, Request
 from .state import GRAIN
 from .uploads import CONTENT_RANGE, ENDED
 
-OAUTH_OPERATIONS = {
-    "oauth.consent",
-    "oauth.token.authorization_code",
-    "oauth.token.refresh",
-    "oauth.token.jwt",
-}
-OPERATIONS = OAUTH_OPERATIONS | {
-    "files.list",
-    "files.generateIds",
-    "files.get",
-    "files.create.metadata",
-    "files.create.multipart",
-    "files.create.resumable",
-    "upload.content",
-    "upload.status",
-    "files.copy",
-    "files.update",
-    "files.update.rename",
-    "files.update.trash",
-    "files.delete",
-    "permissions.list",
-    "permissions.create",
-}
-SHORT_NAMES = {
-    "400": "400-badRequest",
-    "401": "401-authError",
-    "404": "404-notFound",
-    "408": "408-requestTimeout",
-    "409": "409-fileIdInUse",
-    "429": "429-rateLimitExceeded",
-    "429-retry-after": "429-rateLimitExceeded",
-    "503-retry-after": "503-backendError",
-    "500": "500-internalError",
-    "502": "502-backendError",
-    "503": "503-backendError",
-    "504": "504-backendError",
-}
+SIGNING_IN = "consent token.authorization_code token.refresh token.jwt"
+OAUTH_OPERATIONS = {f"oauth.{name}" for name in SIGNING_IN.split()}
+FILES = "list generateIds get create.metadata create.multipart create.resumable copy update"
+OPERATIONS = OAUTH_OPERATIONS | {f"files.{name}" for name in FILES.split()}
+OPERATIONS |= {"files.update.rename", "files.update.trash", "files.delete"}
+OPERATIONS |= {"upload.content", "upload.status", "permissions.list", "permissions.create"}
+# A status alone is the first of its kind.
+SHORT_NAMES = {name[:3]: name for name in reversed(ERRORS) if not name.startswith("403")}
+SHORT_NAMES |= {f"{status}-retry-after": SHORT_NAMES[status] for status in ("429", "503")}
 # https://developers.google.com/identity/protocols/oauth2 ; a Workspace's refusals come with 400 too
 OAUTH_ERRORS = {
     "invalid_grant": (400, "Token has been expired or revoked."),

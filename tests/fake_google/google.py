@@ -15,9 +15,7 @@ USER = "alex@example.com"
 class FakeGoogle(Service):
     """Google's servers, on a local port, as long as the `with` block lasts."""
 
-    def __init__(
-        self, round_trip: float = 0.0, bandwidth: float | None = None, *, user: str = USER
-    ) -> None:
+    def __init__(self, round_trip=0.0, bandwidth=None, *, user=USER):
         """`round_trip`: seconds added to each call. `bandwidth`: bytes a second for all of them."""
         super().__init__(user, round_trip)
         self.user = user
@@ -68,13 +66,7 @@ class FakeGoogle(Service):
         """Likewise of a service account, which may act for the delegated users."""
         return self.accounts.add_service_account(delegated or [])
 
-    def token(
-        self,
-        expires_in: float = 3600,
-        user: str | None = None,
-        scopes: list[str] | None = None,
-        client: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    def token(self, expires_in=3600, user=None, scopes=None, client=None):
         """The content of a token.json with new tokens. `client`: as credentials() gives it."""
         client_id = (client or self.client)["installed"]["client_id"]
         grant = Grant(user or self.user, client_id, frozenset(scopes or [DRIVE_FILE]))

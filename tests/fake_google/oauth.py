@@ -12,22 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from .accounts import LIFETIME, Accounts, Grant, OAuthError
 from .messages import HTML_TYPE, Reply, Request
 
-AUTH_PARAMETERS = {
-    "access_type",
-    "client_id",
-    "code_challenge",
-    "code_challenge_method",
-    "enable_granular_consent",
-    "hl",
-    "include_granted_scopes",
-    "login_hint",
-    "prompt",
-    "redirect_uri",
-    "response_type",
-    "scope",
-    "state",
-}
 NEEDED = ("client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge")
+OPTIONAL = {"code_challenge_method", "access_type", "prompt", "login_hint", "hl"}
+OPTIONAL |= {"include_granted_scopes", "enable_granular_consent"}
 # How the person may answer. These are sent to the redirect address,
 REDIRECTED = {"access_denied", "admin_policy_enforced", "server_error", "temporarily_unavailable"}
 DECIDED = {"allow", "deny", "wrong-state", "other-scopes"} | REDIRECTED
@@ -79,7 +66,7 @@ def consent(google: Any, request: Request) -> Reply:
 
 def _wrong_with(accounts: Accounts, params: dict[str, str]) -> tuple[str, str] | None:
     """(code, text) of what Google shows on its own page, and never tells the app."""
-    if unknown := params.keys() - AUTH_PARAMETERS:
+    if unknown := params.keys() - OPTIONAL - set(NEEDED):
         return "invalid_request", f"Unknown parameters: {sorted(unknown)}"
     if missing := [key for key in NEEDED if not params.get(key)]:
         return "invalid_request", f"Missing required parameters: {missing}"
@@ -191,26 +178,15 @@ SCOPES = {
     "https://www.googleapis.com/auth/drive.file": (
         "See, edit, create and delete only the specific Google Drive files that you use with it"
     ),
-    "https://www.googleapis.com/auth/drive": (
-        "See, edit, create and delete all of your Google Drive files"
-    ),
 }
 STYLE = """
-:root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; background: #eef1f6; color: #1f2328;
   margin: 0; display: grid; place-items: center; min-height: 100vh }
 main { background: #fff; border-radius: 1.5rem; padding: 2.5rem; max-width: 27rem; margin: 1rem }
-h1 { font-size: 1.5rem; font-weight: 500; line-height: 1.25; margin: 0 0 .5rem }
-.fake { background: #fff3cd; color: #664d03; border-radius: .75rem; padding: .75rem 1rem;
-  margin: 0 0 1.75rem; font-size: .875rem }
-ul { padding-left: 1.2rem; margin: .5rem 0 2rem }
+.fake { background: #fff3cd; color: #664d03; border-radius: .75rem; padding: .75rem 1rem }
 code { overflow-wrap: anywhere; font-size: .85em }
 form { display: flex; gap: .75rem; justify-content: flex-end }
-button { font: inherit; font-weight: 500; border-radius: 1.25rem; padding: .5rem 1.5rem;
-  border: 1px solid #0b57d0; background: none; color: #0b57d0; cursor: pointer }
-button[value=allow] { background: #0b57d0; color: #fff }
-@media (prefers-color-scheme: dark) {
-  body { background: #131314; color: #e3e3e3 } main { background: #1e1f20 } }
+button { font: inherit; border-radius: 1.25rem; padding: .5rem 1.5rem; cursor: pointer }
 """
 
 

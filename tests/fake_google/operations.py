@@ -248,9 +248,7 @@ def _check_parents(sender: Viewer, parents: list[str], request: Request) -> None
             raise not_found()
 
 
-def page(
-    sender: Viewer, request: Request, every: Callable[[], list[Any]]
-) -> tuple[list[Any], dict[str, str]]:
+def page(sender, request, every):
     """The entries of one page, and the token of the next as the answer shows it.
 
     A token stands for the rest of the list, and only for the request that the list was for.

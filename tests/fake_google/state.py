@@ -256,16 +256,7 @@ class Drive:
 
     # -- For tests: setting up ---------------------------------------------------------------------
 
-    def add_folder(
-        self,
-        name: str,
-        parent: str = "root",
-        *,
-        owner: str | None = None,
-        app: bool = True,
-        mark: dict[str, str] | None = None,
-        limited: bool = False,
-    ) -> File:
+    def add_folder(self, name, parent="root", *, owner=None, app=True, mark=None, limited=False):
         """`mark`: its appProperties. `app`: made by the app."""
         folder = self._new(name, FOLDER, parent, owner, app)
         folder.extra = {"appProperties": mark} if mark else {}
@@ -274,15 +265,15 @@ class Drive:
 
     def add_file(
         self,
-        name: str,
-        content: bytes,
-        parent: str = "root",
+        name,
+        content,
+        parent="root",
         *,
-        owner: str | None = None,
-        app: bool = True,
-        mime_type: str = "application/octet-stream",
-        modified: str | None = None,
-    ) -> File:
+        owner=None,
+        app=True,
+        mime_type="application/octet-stream",
+        modified=None,
+    ):
         file = self._new(name, mime_type, parent, owner, app)
         file.modified = modified or file.created
         file.how = "set up"
@@ -296,16 +287,7 @@ class Drive:
         file.drive_id = folder.drive_id
         return file
 
-    def share(
-        self,
-        file_id: str,
-        type: str = "user",
-        role: str = "reader",
-        *,
-        email: str | None = None,
-        domain: str | None = None,
-        **options: Any,
-    ) -> Permission:
+    def share(self, file_id, type="user", role="reader", *, email=None, domain=None, **options):
         """The options: expiration, allow_discovery, inherited, view."""
         key = permission_id(type, email or domain)
         found = Permission(key, type, role, email, domain, **options)
@@ -335,9 +317,7 @@ class Drive:
         """Let that much time pass at once, for lists and all that is stamped."""
         self.passed += seconds
 
-    def add_shared_drive(
-        self, name: str, members: dict[str, str] | None = None, *, app: bool = False
-    ) -> str:
+    def add_shared_drive(self, name, members=None, *, app=False):
         """A shared drive's id. `app`: the scope drive.file reaches its top folder."""
         key = "0A" + new_id()[:14] + "Uk9PVA"
         top = File(key, name, FOLDER, [], self, app_visible=app, drive_id=key, created=self.now())
@@ -356,9 +336,7 @@ class Drive:
             found = self._below(self.file(folder_id).id)
             return [file for file in found if file.trashed == trashed]
 
-    def folders(
-        self, name: str | None = None, parent: str = "root", trashed: bool = False
-    ) -> list[File]:
+    def folders(self, name=None, parent="root", trashed=False):
         found = self.children(parent, trashed)
         return [file for file in found if file.is_folder and name in (None, file.name)]
 

@@ -70,9 +70,7 @@ def _part(piece: bytes) -> tuple[str, bytes]:
     return BytesParser().parsebytes(found[1]).get_content_type(), content
 
 
-def _create(
-    sender: Viewer, request: Request, body: Any, content: Content, mime_type: str, how: str
-) -> dict[str, Any]:
+def _create(sender, request, body, content, mime_type, how):
     metadata = checked_metadata(body, WRITABLE)
     file = new_file(sender, metadata, how)
     check_storage(sender, file, content.size)

@@ -1,6 +1,5 @@
 """One request's sender: who it is, what it may reach, how things look from there."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +85,29 @@ class Viewer:
     def show(self, file: File, selection: discovery.Selection | None = None) -> dict[str, Any]:
         """A file with no more than what was asked for."""
         chosen = self.selection if selection is None else selection
-        value = {key: FILE[key](self, file) for key in FILE if discovery.wants(chosen, key)}
+        _, *above = file.lineage()
+        mine = file.drive_id is None  # some keys, Drive fills for My Drive only
+        value = {
+            "kind": "drive#file",
+            "id": file.id,
+            "name": file.name,
+            "mimeType": file.mime_type,
+            # Unless the folder is hidden from this sender.
+            "parents": [folder.id for folder in above[:1] if folder.role(self.user)] or None,
+            "size": None if file.size is None else str(file.size),
+            "md5Checksum": file.md5,
+            "sha256Checksum": file.sha256,
+            "createdTime": file.created,
+            "modifiedTime": file.modified,
+            "trashed": file.trashed,
+            "explicitlyTrashed": file.explicitly_trashed,
+            "inheritedPermissionsDisabled": file.limited,
+            "driveId": file.drive_id,
+            "ownedByMe": file.owner == self.user if mine else None,
+            "shared": file.shared if mine else None,
+            "webViewLink": f"https://drive.google.com/open?id={file.id}",
+            **file.extra,
+        }
         present = {key: entry for key, entry in value.items() if entry is not None}
         return discovery.project(present, chosen)
 
@@ -137,47 +158,3 @@ def permission(found: Permission) -> dict[str, Any]:
         value["allowFileDiscovery"] = found.allow_discovery
     more = {"domain": found.domain, "view": found.view, "expirationTime": found.expiration}
     return value | {key: text for key, text in more.items() if text}
-
-
-def _parents(viewer: Viewer, file: File) -> list[str] | None:
-    """Unless the folder is hidden from this sender."""
-    _, *above = file.lineage()
-    return [folder.id for folder in above[:1] if folder.role(viewer.user)] or None
-
-
-def _link(viewer: Viewer, file: File) -> str:
-    if file.is_folder:
-        return f"https://drive.google.com/drive/folders/{file.id}"
-    return f"https://drive.google.com/file/d/{file.id}/view?usp=drivesdk"
-
-
-Getter = Callable[[Viewer, File], Any]
-
-
-def _mine(getter: Getter) -> Getter:
-    """What Drive fills for My Drive only."""
-    return lambda viewer, file: None if file.drive_id else getter(viewer, file)
-
-
-FILE: dict[str, Getter] = {
-    "kind": lambda viewer, file: "drive#file",
-    "id": lambda viewer, file: file.id,
-    "name": lambda viewer, file: file.name,
-    "mimeType": lambda viewer, file: file.mime_type,
-    "parents": _parents,
-    "size": lambda viewer, file: None if file.size is None else str(file.size),
-    "md5Checksum": lambda viewer, file: file.md5,
-    "sha256Checksum": lambda viewer, file: file.sha256,
-    "createdTime": lambda viewer, file: file.created,
-    "modifiedTime": lambda viewer, file: file.modified,
-    "trashed": lambda viewer, file: file.trashed,
-    "explicitlyTrashed": lambda viewer, file: file.explicitly_trashed,
-    "inheritedPermissionsDisabled": lambda viewer, file: file.limited,
-    "driveId": lambda viewer, file: file.drive_id,
-    "ownedByMe": _mine(lambda viewer, file: file.owner == viewer.user),
-    "shared": _mine(lambda viewer, file: file.shared),
-    "webViewLink": _link,
-    "description": lambda viewer, file: file.extra.get("description"),
-    "properties": lambda viewer, file: file.extra.get("properties"),
-    "appProperties": lambda viewer, file: file.extra.get("appProperties"),
-}
