@@ -102,6 +102,7 @@ def patched(extra: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
 
 def check_storage(sender: Viewer, file: File, size: int) -> None:
     """Refuse content that its owner has no room for."""
+    drive = sender.drive
     if file.drive_id:
         return
     if not sender.grant.has_storage:
@@ -111,7 +112,8 @@ def check_storage(sender: Viewer, file: File, size: int) -> None:
             "or use OAuth delegation instead."
         )
         raise Refusal("403-storageQuotaExceeded", text)
-    sender.drive.check_room(sender.user, size, replaced=file.size or 0)
+    if drive.quota_limit is not None and drive.used_by(sender.user) + size > drive.quota_limit:
+        raise Refusal("403-storageQuotaExceeded")
 
 
 # ---- Files ---------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def delete(sender: Viewer, request: Request) -> Any:
     file = sender.find(request.captured["fileId"])
     sender.require(sender.rules(file, "organizer"))
     sender.drive.count_write()
-    sender.drive.delete_for(sender.user, file)
+    sender.drive.delete(file.id, sender.user)
     return Reply(204)
 
 

@@ -279,7 +279,7 @@ class Drive:
         file.how = "set up"
         return self.put(file, Content.of(content), since=-math.inf)
 
-    def _new(self, name: str, mime_type: str, parent: str, owner: str | None, app: bool) -> File:
+    def _new(self, name, mime_type, parent, owner, app):
         folder = self.file(parent)
         file = File(new_id(), name, mime_type, [folder.id], self, app_visible=app)
         file.owner = None if folder.drive_id else owner or self.user
@@ -307,11 +307,22 @@ class Drive:
     def trash(self, file_id: str) -> None:
         self.change(self.file(file_id), explicitly_trashed=True)
 
-    def delete(self, file_id: str) -> None:
-        """Remove for good, with all that is below."""
+    def delete(self, file_id: str, user: str | None = None) -> None:
+        """Remove for good, with all that is below; or with what this user owns of it.
+
+        The rest goes back to its owners. https://developers.google.com/workspace/drive/api/guides/delete
+        """
         with self.lock:
-            for file in [self.file(file_id), *self.descendants(file_id)]:
-                self.remove(file)
+            found = [self.file(file_id)]
+            for file in found:  # grows meanwhile
+                found += self._below(file.id)
+            for file in found:
+                if user is None or file.owner in (None, user):
+                    del self.files[file.id]
+                    self._note(file)
+            for file in list(self.files.values()):
+                if file.parents and file.parents[0] not in self.files:
+                    self.change(file, parents=[self.root(file.owner or self.user)])
 
     def pass_time(self, seconds: float) -> None:
         """Let that much time pass at once, for lists and all that is stamped."""
@@ -355,11 +366,6 @@ class Drive:
     def usage(self) -> int:
         return self.used_by(self.user)
 
-    def used_by(self, user: str) -> int:
-        """Bytes of the user's files, with those in the trash."""
-        with self.lock:
-            return sum(file.size or 0 for file in self.files.values() if file.owner == user)
-
     def consistency_check(self) -> None:
         """Raise AssertionError where the state is one that can't be."""
         with self.lock:
@@ -400,13 +406,6 @@ class Drive:
 
     def _below(self, folder_id: str) -> list[File]:
         return [file for file in self.files.values() if folder_id in file.parents]
-
-    def descendants(self, folder_id: str) -> list[File]:
-        """All that is below, the deepest last."""
-        found = self._below(folder_id)
-        for file in found:  # grows meanwhile
-            found += self._below(file.id)
-        return found
 
     def listed(self) -> list[File]:
         """All files as lists show them: as they were `lag` seconds ago."""
@@ -454,10 +453,6 @@ class Drive:
             vars(file).update(values)
             self._note(file)
 
-    def remove(self, file: File) -> None:
-        del self.files[file.id]
-        self._note(file)
-
     def _note(self, file: File, since: float | None = None) -> None:
         """Keep for lists how the file is from now on."""
         since = self.elapsed() if since is None else since
@@ -466,23 +461,10 @@ class Drive:
             Version(since, file.name, file.parents, file.explicitly_trashed, is_gone)
         )
 
-    def delete_for(self, user: str, folder: File) -> None:
-        """Remove what the user owns of a folder and all below; the rest goes back to its owners.
-
-        https://developers.google.com/workspace/drive/api/guides/delete
-        """
-        for file in [folder, *self.descendants(folder.id)]:
-            if file.owner in (None, user):
-                self.remove(file)
-        for file in list(self.files.values()):
-            if file.parents and file.parents[0] not in self.files:
-                self.change(file, parents=[self.root(file.owner or user)])
-
-    def check_room(self, user: str, size: int, replaced: int = 0) -> None:
-        if self.quota_limit is None:
-            return
-        if self.used_by(user) + size - replaced > self.quota_limit:
-            raise Refusal("403-storageQuotaExceeded")
+    def used_by(self, user: str) -> int:
+        """Bytes of the user's files, with those in the trash."""
+        with self.lock:
+            return sum(file.size or 0 for file in self.files.values() if file.owner == user)
 
     def count_write(self) -> None:
         """Refuse a write that is one too many in this second."""
