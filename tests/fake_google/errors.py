@@ -36,15 +36,7 @@ ERRORS = {
     "403-rateLimitExceeded": "Rate Limit Exceeded",
     "403-dailyLimitExceeded": "Daily Limit Exceeded",
     "403-sharingRateLimitExceeded": "Rate limit exceeded. These items could not be shared.",
-    "403-quotaExceeded": "Quota exceeded.",
     "403-domainPolicy": "The domain administrators have disabled Drive apps.",
-    "403-numChildrenInNonRootLimitExceeded": (
-        "The limit for this folder's number of children (files and folders) has been exceeded."
-    ),
-    "403-activeItemCreationLimitExceeded": (
-        "This account has exceeded the creation limit of 500 million items."
-    ),
-    "403-teamDriveFileLimitExceeded": "The file limit for this shared drive has been exceeded.",
     "403-fieldNotWritable": "The resource body includes fields which are not directly writable.",
     "403-parentNotAFolder": "The specified parent is not a folder.",
     "403-cannotCopyFile": "This file cannot be copied by the user.",

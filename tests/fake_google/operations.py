@@ -106,14 +106,19 @@ def check_storage(sender: Viewer, file: File, size: int) -> None:
     if file.drive_id:
         return
     if not sender.grant.has_storage:
-        text = (
-            "Service Accounts do not have storage quota. Leverage shared drives "
-            "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), "
-            "or use OAuth delegation instead."
-        )
+        text = "Service Accounts do not have storage quota. Leverage shared drives."
         raise Refusal("403-storageQuotaExceeded", text)
     if drive.quota_limit is not None and drive.used_by(sender.user) + size > drive.quota_limit:
         raise Refusal("403-storageQuotaExceeded")
+
+
+def add(sender: Viewer, request: Request, file: File, content: Content | None) -> Any:
+    """Put a new file into the Drive."""
+    if content:
+        check_storage(sender, file, content.size)
+    sender.drive.count_write()
+    request.call.file_id = sender.drive.put(file, content).id
+    return sender.show(file)
 
 
 # ---- Files ---------------------------------------------------------------------------------------
@@ -129,10 +134,7 @@ def generate_ids(sender: Viewer, request: Request) -> Any:
 def create_metadata(sender: Viewer, request: Request) -> Any:
     """A folder, or a file without content."""
     file = new_file(sender, checked_metadata(parse_json(request.body), WRITABLE), "metadata")
-    sender.drive.count_write()
-    sender.drive.put(file, None if file.is_folder else Content())
-    request.call.file_id = file.id
-    return sender.show(file)
+    return add(sender, request, file, None if file.is_folder else Content())
 
 
 def get(sender: Viewer, request: Request) -> Any:
@@ -153,12 +155,8 @@ def copy(sender: Viewer, request: Request) -> Any:
     kept["mimeType"] = source.mime_type
     metadata = kept | checked_metadata(parse_json(request.body), WRITABLE)
     file = new_file(sender, metadata, "copy")
-    check_storage(sender, file, source.size or 0)
-    sender.drive.count_write()
     file.extra = patched(source.extra, metadata)
-    sender.drive.put(file, source.stored)
-    request.call.file_id = file.id
-    return sender.show(file)
+    return add(sender, request, file, source.stored)
 
 
 def update(sender: Viewer, request: Request) -> Any:
@@ -226,14 +224,11 @@ def _corpus(sender: Viewer, request: Request) -> Callable[[File], bool]:
     if corpora not in ("user", "domain", "drive", "allDrives"):
         raise Refusal("400-invalid", "Invalid value for corpora.", "corpora")
     if (drive_id is not None) != (corpora == "drive"):
-        text = "The driveId parameter must be specified if and only if corpora is set to drive."
-        raise Refusal("400-invalid", text, "driveId")
+        raise Refusal("400-invalid", "driveId goes with corpora=drive.", "driveId")
     if shared and not sender.all_drives:
-        text = "The includeItemsFromAllDrives parameter requires supportsAllDrives."
-        raise Refusal("403-forbidden", text, "supportsAllDrives")
+        raise Refusal("403-forbidden", "supportsAllDrives is needed.", "supportsAllDrives")
     if corpora in ("drive", "allDrives") and not shared:
-        text = "The includeItemsFromAllDrives parameter must be set to true for this corpora."
-        raise Refusal("403-forbidden", text, "includeItemsFromAllDrives")
+        raise Refusal("403-forbidden", "includeItemsFromAllDrives is needed.", "corpora")
     if drive_id is None:
         return lambda file: file.drive_id is None or shared
     top = sender.drive.files.get(drive_id)
@@ -307,16 +302,14 @@ def _wanted_permission(file: File, request: Request) -> Permission:
     if kind not in ("user", "group", "domain", "anyone"):
         raise Refusal("400-required", "The permission type field is required.", "permission.type")
     if role == "owner":
-        text = "The transferOwnership parameter must be enabled when the role is 'owner'."
-        raise Refusal("403-forbidden", text, "transferOwnership")
+        raise Refusal("403-forbidden", "transferOwnership must be enabled.", "transferOwnership")
     if role not in roles:
         raise Refusal("400-invalid", "The specified role is invalid.", "permission.role")
     for key, kinds in {"emailAddress": ("user", "group"), "domain": ("domain",)}.items():
         if (kind in kinds) != bool(body.get(key)):
             raise Refusal("400-invalid", f"A permission of type {kind} and {key} do not fit.", key)
     if "allowFileDiscovery" in body and kind not in ("domain", "anyone"):
-        text = "allowFileDiscovery is only applicable for permissions of type domain or anyone."
-        raise Refusal("400-invalid", text, "permission.allowFileDiscovery")
+        raise Refusal("400-invalid", "Only for a domain or anyone.", "allowFileDiscovery")
     expiration = _expiration(kind, body.get("expirationTime"))
     email, domain = body.get("emailAddress"), body.get("domain")
     key, discovery_allowed = permission_id(kind, email or domain), body.get("allowFileDiscovery")
@@ -330,8 +323,7 @@ def _expiration(kind: str, text: str | None) -> str | None:
     when = moment(_time("expirationTime", text))
     now = datetime.now(UTC)
     if kind not in ("user", "group") or not now < when <= now + timedelta(days=366):
-        text = "Expiration times are for users and groups, in the future, within a year."
-        raise Refusal("403-forbidden", text, "permission.expirationTime")
+        raise Refusal("403-forbidden", "Invalid expirationTime.", "expirationTime")
     return stamp(when)
 
 

@@ -381,9 +381,6 @@ class Drive:
                 assert top.id in tops, f"{file}: hangs in the air"
                 assert top.drive_id == file.drive_id, f"{file}: in the wrong drive"
                 assert all(folder.is_folder for folder in lineage[1:]), f"{file}: in a file"
-            for session in self.sessions.values():
-                total = session.content.size if session.total is None else session.total
-                assert session.content.size <= total, "more bytes than the upload has"
 
     # -- For operations: reading -------------------------------------------------------------------
 

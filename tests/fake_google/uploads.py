@@ -15,6 +15,7 @@ from .messages import Reply, Request
 from .operations import (
     UNKNOWN_TYPE,
     WRITABLE,
+    add,
     check_storage,
     checked_metadata,
     detected_type,
@@ -73,13 +74,10 @@ def _part(piece: bytes) -> tuple[str, bytes]:
 def _create(sender, request, body, content, mime_type, how):
     metadata = checked_metadata(body, WRITABLE)
     file = new_file(sender, metadata, how)
-    check_storage(sender, file, content.size)
-    sender.drive.count_write()
     told = metadata.get("mimeType") or mime_type
     is_unknown = not told or told == UNKNOWN_TYPE
     file.mime_type = detected_type(file.name, content) if is_unknown else told
-    request.call.file_id = sender.drive.put(file, content).id
-    return sender.show(file)
+    return add(sender, request, file, content)
 
 
 # ---- Resumable uploads ---------------------------------------------------------------------------
