@@ -82,8 +82,10 @@ class FakeGoogle(Service):
         return [*self.accounts.secrets, *self.drive.sessions]
 
     @property
-    def service(self) -> Self:  # an older name
+    def service(self) -> Self:  # older names
         return self
+
+    world = service
 
     @property
     def mails(self) -> list[Mail]:

@@ -73,6 +73,7 @@ class Body:
         self.file = file
         self.throttle = throttle
         self.length = int(headers.get("content-length", "0"))
+        self.in_chunks = "transfer-encoding" in headers  # of HTTP's own
         self.taken = 0  # bytes so far
 
     def pieces(self) -> Iterator[memoryview]:
@@ -80,9 +81,18 @@ class Body:
 
         Of a body that breaks off, whole multiples of 256 KiB are still handed out.
         """
-        buffer = memoryview(bytearray(min(self.length, GRAIN)))
-        while self.taken < self.length:
-            view = buffer[: self.length - self.taken]
+        while self.in_chunks and (size := int(self.file.readline().partition(b";")[0], 16)):
+            yield from self._exactly(size)
+            self.file.readline()
+        if self.in_chunks:
+            self.file.readline()
+            self.in_chunks, self.length = False, self.taken
+        yield from self._exactly(self.length - self.taken)
+
+    def _exactly(self, count: int) -> Iterator[memoryview]:
+        buffer = memoryview(bytearray(min(count, GRAIN)))
+        while count:
+            view = buffer[:count]
             filled = 0
             while filled < len(view):
                 try:
@@ -95,6 +105,7 @@ class Body:
                     yield view[: filled // GRAIN * GRAIN]
                     raise Gone
             self.throttle.take(filled)
+            count -= filled
             yield view
 
     def read(self) -> bytes:
@@ -152,9 +163,6 @@ class Connection(BaseHTTPRequestHandler):
         """Answer one request."""
         if not self.host and not self.path.startswith("/"):
             self.turn_away()
-            return
-        if "Transfer-Encoding" in self.headers:  # which uploads don't need
-            self.send(Reply(411), keep_alive=False)
             return
         self.busy = True
         call = self.call()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,17 +99,6 @@ class Content:
             self.kept = None
 
 
-@dataclass(frozen=True)
-class Version:
-    """What lists show of a file, from some moment on."""
-
-    since: float
-    name: str
-    parents: list[str]
-    explicitly_trashed: bool
-    is_gone: bool
-
-
 @dataclass(eq=False)
 class File:
     """A file or folder. A shared drive is one too: the folder at its top."""
@@ -129,8 +119,9 @@ class File:
     how: str = "metadata"  # or multipart, resumable, copy, "set up": the way it came to Drive
     extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
     direct: dict[Any, Permission] = field(default_factory=dict)  # permissions of its own
-    history: list[Version] = field(default_factory=list, repr=False)
-    among: "dict[str, File] | None" = field(default=None, repr=False)  # if it is an older version
+    # How it was from some moments on, for lists; None: it was gone.
+    history: "list[tuple[float, File | None]]" = field(default_factory=list, repr=False)
+    among: "dict[str, File] | None" = field(default=None, repr=False)  # if it is part of that
 
     @property
     def is_folder(self) -> bool:
@@ -411,15 +402,9 @@ class Drive:
         until = self.elapsed() - self.lag
         found: dict[str, File] = {}
         for key, file in self.ever.items():
-            then = next((entry for entry in reversed(file.history) if entry.since <= until), None)
-            if then and not then.is_gone:
-                found[key] = replace(
-                    file,
-                    name=then.name,
-                    parents=then.parents,
-                    explicitly_trashed=then.explicitly_trashed,
-                    among=found,
-                )
+            then = next((old for since, old in reversed(file.history) if since <= until), None)
+            if then:
+                then.among, found[key] = found, then
         return list(found.values())
 
     # -- For operations: writing -------------------------------------------------------------------
@@ -453,10 +438,7 @@ class Drive:
     def _note(self, file: File, since: float | None = None) -> None:
         """Keep for lists how the file is from now on."""
         since = self.elapsed() if since is None else since
-        is_gone = file.id not in self.files
-        file.history.append(
-            Version(since, file.name, file.parents, file.explicitly_trashed, is_gone)
-        )
+        file.history.append((since, copy(file) if file.id in self.files else None))
 
     def used_by(self, user: str) -> int:
         """Bytes of the user's files, with those in the trash."""

@@ -140,6 +140,7 @@ UNFIT = {  # after 1 of 4 grains has arrived
     "another length": (PIECE, f"{GRAIN}-{2 * GRAIN}/{4 * GRAIN}", BAD),
     "odd length": (b"odd", f"{GRAIN}-{GRAIN + 2}/{4 * GRAIN}", BAD),
     "no range": (PIECE, "x", BAD),
+    "no length": (iter([PIECE]), f"{GRAIN}-{2 * GRAIN - 1}/{4 * GRAIN}", BAD),
 }
 
 

@@ -149,6 +149,8 @@ def _session(google: Any, request: Request) -> tuple[Session, Viewer]:
 
 def _content_range(request: Request, session: Session) -> tuple[int, int]:
     """(start, stop) of the content; equal for a question. Refused where it does not fit."""
+    if request.stream.in_chunks:
+        raise Refusal("400-badRequest", "Content needs a Content-Length.")
     length = request.stream.length
     whole = f"bytes 0-{length - 1}/{length}" if length else "bytes */0"
     text = request.headers.get("content-range", whole)
