@@ -79,7 +79,7 @@ class Body:
     def pieces(self) -> Iterator[memoryview]:
         """What is left, in pieces that are gone once the next is asked for.
 
-        Of a body that breaks off, whole multiples of 256 KiB are still handed out.
+        Of a body that breaks off, whole multiples of 256 KiB are handed out.
         """
         while self.in_chunks and (size := int(self.file.readline().partition(b";")[0], 16)):
             yield from self._exactly(size)
@@ -102,7 +102,6 @@ class Body:
                 self.taken += more
                 filled += more
                 if not more:
-                    yield view[: filled // GRAIN * GRAIN]
                     raise Gone
             self.throttle.take(filled)
             count -= filled
