@@ -193,7 +193,10 @@ class Accounts:
             raise OAuthError("invalid_scope", "Empty or missing scope not allowed.")
         user = claims.get("sub", email)
         if user not in (email, *delegated):
-            text = "Client is unauthorized to retrieve access tokens using this method."
+            text = (
+                "Client is unauthorized to retrieve access tokens using this method, or client "
+                "not authorized for any of the scopes requested."
+            )
             raise OAuthError("unauthorized_client", text, 401)
         scopes = frozenset(claims["scope"].split())
         return Grant(user, email, scopes, has_storage=user != email)

@@ -14,7 +14,13 @@ OAUTH_OPERATIONS = {f"oauth.{name}" for name in SIGNING_IN.split()}
 FILES = "list generateIds get create.metadata create.multipart create.resumable copy update"
 OPERATIONS = OAUTH_OPERATIONS | {f"files.{name}" for name in FILES.split()}
 OPERATIONS |= {"files.update.rename", "files.update.trash", "files.delete"}
-OPERATIONS |= {"upload.content", "upload.status", "permissions.list", "permissions.create"}
+OPERATIONS |= {
+    "upload.content",
+    "upload.status",
+    "permissions.list",
+    "permissions.create",
+    "about.get",
+}
 # A status alone is the first of its kind.
 SHORT_NAMES = {name[:3]: name for name in reversed(ERRORS) if not name.startswith("403")}
 SHORT_NAMES |= {f"{status}-retry-after": SHORT_NAMES[status] for status in ("429", "503")}

@@ -106,7 +106,11 @@ def check_storage(sender: Viewer, file: File, size: int) -> None:
     if file.drive_id:
         return
     if not sender.grant.has_storage:
-        text = "Service Accounts do not have storage quota. Leverage shared drives."
+        text = (
+            "Service Accounts do not have storage quota. Leverage shared drives "
+            "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), "
+            "or use OAuth delegation instead."
+        )
         raise Refusal("403-storageQuotaExceeded", text)
     if drive.quota_limit is not None and drive.used_by(sender.user) + size > drive.quota_limit:
         raise Refusal("403-storageQuotaExceeded")
@@ -334,3 +338,10 @@ def _send_mail(sender: Viewer, request: Request, permission: Permission, file: F
         raise Refusal("400-invalid", "No mails to domains or anyone.", "sendNotificationEmail")
     if wanted:
         sender.drive.mails.append(Mail(file.id, permission.email or ""))
+
+
+def about(sender: Viewer, request: Request) -> Any:
+    """Who one is, but nothing about storage."""
+    name = sender.user.partition("@")[0].title()
+    user = {"kind": "drive#user", "displayName": name, "me": True, "emailAddress": sender.user}
+    return discovery.project({"kind": "drive#about", "user": user}, sender.selection)

@@ -68,6 +68,7 @@ ROUTES: dict[str, tuple[Any, Callable[..., Reply]]] = {
     FILE % "POST" + "/copy": (COPY, _drive_api(COPY, operations.copy)),
     FILE % "GET" + "/permissions": (SHARING, _drive_api(SHARING, operations.list_permissions)),
     FILE % "POST" + "/permissions": (SHARE, _drive_api(SHARE, operations.create_permission)),
+    f"{API} GET /drive/v3/about": ("about.get", _drive_api("about.get", operations.about)),
     UPLOAD % "POST" + " multipart": (MULTIPART, _drive_api(CREATE, uploads.multipart)),
     UPLOAD % "POST" + " resumable": (RESUMABLE, _drive_api(CREATE, uploads.start_session)),
     # PUT is the documented way, but rclone sends its chunks by POST.
