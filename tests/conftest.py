@@ -1,26 +1,61 @@
 """The fixtures of all tests: a fresh fake of Google's servers, a user's folder that it serves."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+import shutil
+import signal
+import sys
 
 import pytest
 from fake_google import FakeGoogle
-from workdir import Workdir
+from user import NEW, WINDOWS, User
+
+# Tests press Ctrl-C, which a shell has its background commands ignore, with all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What `@pytest.mark.needs("...")` may name. Without it, the test is skipped.
+THERE = {
+    "file modes that bind the script": not WINDOWS and (os.getuid() or shutil.which("setpriv")),
+    "file names in any letters and cases": sys.platform == "linux",
+    "links that anybody may make": not WINDOWS,
+    "Linux": sys.platform == "linux",
+    "named pipes": not WINDOWS,
+    "no default browser": sys.platform == "linux",
+    "terminals": not WINDOWS,
+    "Unix": not WINDOWS,
+}
 
 
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs(what): what not every system has")
+
+
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("needs"):
+        for what in marker.args:
+            if not THERE[what]:
+                pytest.skip(f"needs {what}")
+
+
+def pytest_xdist_auto_num_workers():
     """One more than processors: while a test waits for a slow line, another one runs."""
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A watcher that fails is what fails its test, not what comes of it."""
+    outcome = yield
+    google = pyfuncitem.funcargs.get("google")
+    if google and google.service.crashes:
+        outcome.force_exception(google.service.crashes.pop(0))
+
+
 @pytest.fixture
-def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
+def google(request):
     """A fake of its own for the test, which accounts for all that happened to it at the end."""
     marker = request.node.get_closest_marker("line")
     with FakeGoogle(**(marker.kwargs if marker else {})) as fake:
         yield fake
-    assert fake.service.crashes == [], "a watcher of the test, or the fake itself, failed"
     assert fake.unused_faults() == [], "faults that were asked for and never happened"
     assert fake.strangers == [], "hosts that are not Google's were called"
     assert fake.unknown == [], "addresses that Google does not have were called"
@@ -28,12 +63,24 @@ def google(request: pytest.FixtureRequest) -> Iterator[FakeGoogle]:
 
 
 @pytest.fixture
-def no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+def user(tmp_path, google):
+    """Signed in, and about to upload NEW."""
+    found = User(tmp_path / "a user's folder", google)
+    found.files(NEW)
+    found.sign_in()
+    return found
+
+
+# ---- Until the tests that use them are replaced --------------------------------------------------
+@pytest.fixture
+def no_forks(monkeypatch):
     """In CI, each run starts a Python of its own, as it does for a user."""
     if os.environ.get("CI") == "true":
         monkeypatch.setattr("workdir.FORKS", False)
 
 
 @pytest.fixture
-def workdir(tmp_path: Path, google: FakeGoogle) -> Workdir:
+def workdir(tmp_path, google):
+    from workdir import Workdir
+
     return Workdir(tmp_path / "a user's folder", google)
