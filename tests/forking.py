@@ -16,8 +16,7 @@ import sys
 import threading
 import types
 from contextlib import suppress
-from multiprocessing import connection, forkserver
-from multiprocessing.reduction import DupFd
+from multiprocessing import connection, forkserver, reduction
 from pathlib import Path
 from unittest.mock import patch
 
@@ -41,7 +40,7 @@ class Forked:
             with patch.dict(os.environ, env | {"PYTHONPATH": str(Path(__file__).parent)}):
                 forkserver.ensure_running()
             self.process = context.Process(
-                target=play, args=(command[1:], cwd, env, DupFd(stdout), DupFd(stderr))
+                target=play, args=(command[1:], cwd, env, *map(reduction.DupFd, (stdout, stderr)))
             )
             self.process.start()
         self.pid, self.returncode = self.process.pid, None
