@@ -1,323 +1,437 @@
-"""Whatever goes wrong for a while, at whatever call: the folder ends right, nothing twice."""
+"""What goes wrong between the script and Google: what is waited out, what ends the run.
 
-import random
+All calls pass one transport and one patience. So all faults strike at one call, and two faults at
+all calls. Each row has the exact list of calls, which shows whether a fault was waited out, what
+was asked before anything was sent again, and that nothing was sent twice.
+"""
+
+import re
 
 import pytest
-from fake_google import FakeGoogle
-from situations import (
-    NAME,
-    OLD,
-    WORKING_NAME,
-    add_old_folder,
-    assert_replaced,
-    assert_run_replaces,
-    folders,
-    prepare,
-    prepare_for,
-    prepare_shared,
-)
-from workdir import Workdir
+import trustme
+from user import NAME, NEW, OLD, WORKING_NAME, add_old_folder, at, my_drive, trash
 
-PASSING = {
-    "500": ["500"],
-    "503 twice": ["503", "503"],
-    "429": ["429"],
-    "429 with Retry-After": ["429-retry-after"],
-    "403 userRateLimitExceeded": ["403-userRateLimitExceeded"],
-    "403 rateLimitExceeded": ["403-rateLimitExceeded"],
-    "408": ["408"],
-    "502 with a web page": ["502-html"],
-    "closed before reading": ["close-unread"],
-    "reset": ["reset"],
-    "answer lost": ["answer-lost"],
-    "head cut": ["head-cut"],
-    "head cut before its length": ["head-cut-no-length"],
-    "body cut": ["body-cut"],
-    "stall": ["stall"],
-}
-# Without the chunks of an upload, whose faults are in test_network.py.
-OPERATIONS = [
+# Waiting takes no time in the script, but the time passes for it.
+CLOCK = """
+import time
+
+passed, monotonic = 0.0, time.monotonic
+
+
+def sleep(seconds):
+    global passed
+    passed += seconds
+
+
+time.sleep, time.monotonic = sleep, lambda: monotonic() + passed
+"""
+AGAIN = r"Trying again in ([\d.]+) s"
+NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google."
+NOT_REPLACED = f'"{NAME}" was not replaced by this run.'
+IN_EARNEST = {"FIRST_WAIT": 1.0, "LONGEST_WAIT": 64.0, "PATIENCE": 900.0, "COPY_PATIENCE": 30.0}
+
+# The calls of a run, in their order.
+CALLS = [
     "oauth.token.refresh",
-    "files.list",
+    "files.list",  # the folders
     "files.generateIds",
+    "files.list",  # what the old one holds
     "files.create.metadata",
-    "files.create.multipart",
-    "files.create.resumable",
-    "upload.status",
-    "batch",
-    "files.update.rename",
-    "files.update.trash",
-    "files.delete",
+    "files.copy",  # same.txt
+    "files.create.multipart",  # new.txt
+    "files.create.resumable",  # big.bin
+    "upload.content",
+    "files.list",  # the folders once more
     "permissions.list",
     "permissions.create",
+    "files.update.rename",
+    "files.get",  # is the old one still where it was?
+    "files.update.trash",
 ]
-# What Drive alone answers.
-NOT_OF_THE_TOKEN_SERVER = {name for name in PASSING if name[:3] in ("403", "408", "429", "502")}
+# The calls that come after a fault, where it is not only the same one once more.
+CREATED = ("files.create.metadata", "files.copy", "files.create.multipart")
+AFTER_503 = {"upload.content": ["upload.status", "upload.content"]}
+AFTER_LOST_ANSWER = {call: [call, "files.get"] for call in CREATED}
+# httplib2 begins the first of these by itself, and can't send anything of the content.
+AFTER_LOST_ANSWER |= {"upload.content": ["upload.content", "upload.status"]}
 
 
-def rows() -> list[tuple[str, str]]:
-    return [
-        (operation, fault)
-        for operation in OPERATIONS
-        for fault in PASSING
-        if not (operation.startswith("oauth") and fault in NOT_OF_THE_TOKEN_SERVER)
-    ]
+@pytest.fixture
+def user(user, google):
+    """An old folder, which is shared, is to be replaced by NEW. The access token has expired."""
+    folder = add_old_folder(google)
+    google.drive.share(folder.id, email="friend@example.com")
+    user.sign_in(expires_in=-10)
+    user.hook(CLOCK)
+    return user
 
 
-@pytest.mark.parametrize(("operation", "fault"), rows())
-def test_fault_is_waited_out(
-    workdir: Workdir, google: FakeGoogle, operation: str, fault: str
-) -> None:
-    content = prepare_for(workdir, google, operation)
-    google.retry_after = 0.02
-    if fault == "stall":
-        workdir.set(NETWORK_TIMEOUT=0.5)
-    google.fail(operation, *PASSING[fault])
-    outcome = assert_run_replaces(workdir, content)
-    assert google.log[-1].started - google.log[0].started < (6 if fault == "stall" else 5)
-    if fault.startswith(("4", "5")):
-        assert "Trying again in" in outcome.err
+def calls(google):
+    return [call.operation for call in google.calls()]
+
+
+def until(call):
+    """The calls of a run that ends at the first such call."""
+    return CALLS[: CALLS.index(call) + 1]
+
+
+def with_more(place, more):
+    """The calls of a run that makes more calls after the one at this place."""
+    return CALLS[: place + 1] + more + CALLS[place + 1 :]
+
+
+def waits(outcome):
+    return [float(seconds) for seconds in re.findall(AGAIN, outcome.err)]
+
+
+def assert_replaced(google):
+    assert my_drive(google) == [(NAME, NEW)]
+    assert trash(google) == [(NAME, OLD)]
+
+
+def assert_failed(google, outcome, *says, left=NOT_REPLACED):
+    """The run ended, with these words. The last line, which is true, is how it left Drive."""
+    assert outcome.status == 1, outcome.err
     assert "Traceback" not in outcome.err
+    for words in says:
+        assert words in outcome.err
+    assert outcome.err.splitlines()[-1].startswith(left)
+    assert (NAME, OLD) in my_drive(google)
 
 
-CHUNK_FAULTS = {
-    "part of the chunk is kept": ("upload.middle", ["keep-part"]),
-    "part of the first chunk is kept": ("upload.first", ["keep-part"]),
-    "nothing is kept": ("upload.middle", ["308-no-range"]),
-    "all is kept, the file not made yet": ("upload.last", ["308-all-kept"]),
-    "session is dead, 404": ("upload.middle", ["session-404"]),
-    "session is dead, 410": ("upload.last", ["session-410"]),
-    "session dies three times": ("upload.middle", ["session-404", "session-410", "session-404"]),
-    "token expires": ("upload.middle", ["401"]),
+# ---- What is waited out --------------------------------------------------------------------------
+SENT_AGAIN = ["files.create.multipart"]
+FOUND = [*SENT_AGAIN, "files.get"]  # by its id, since Drive refuses to create the file again
+PASSING = {
+    "500": (["500"], SENT_AGAIN),
+    "503 twice": (["503", "503"], SENT_AGAIN * 2),
+    "504": (["504"], SENT_AGAIN),
+    "429": (["429"], SENT_AGAIN),
+    "408": (["408"], SENT_AGAIN),
+    "403 userRateLimitExceeded": (["403-userRateLimitExceeded"], SENT_AGAIN),
+    "403 rateLimitExceeded": (["403-rateLimitExceeded"], SENT_AGAIN),
+    "502 with Google's page": (["502-html"], SENT_AGAIN),
+    "401": (["401"], ["oauth.token.refresh", *SENT_AGAIN]),
+    "closed": (["close-read"], SENT_AGAIN),
+    "closed twice": (["close-read", "close-read"], SENT_AGAIN * 2),
+    "reset": (["reset"], SENT_AGAIN),
+    "no answer": (["stall"], SENT_AGAIN),
+    "late answer": (["slow"], FOUND),
+    "answer lost": (["answer-lost"], FOUND),
+    "answer reset": (["answer-reset"], FOUND),
+    "answer cut": (["body-cut"], FOUND),
 }
 
 
-@pytest.mark.parametrize(("operation", "faults"), CHUNK_FAULTS.values(), ids=CHUNK_FAULTS.keys())
-def test_fault_within_an_upload_session(
-    workdir: Workdir, google: FakeGoogle, operation: str, faults: list[str]
-) -> None:
-    content = prepare(workdir)
-    add_old_folder(google)
-    google.fail(operation, *faults)
-    assert_run_replaces(workdir, content)
+@pytest.mark.parametrize(("faults", "more"), PASSING.values(), ids=PASSING)
+def test_fault_is_waited_out(user, google, faults, more):
+    google.slowness = 0.4
+    if {"stall", "slow"} & {*faults}:
+        user.set(NETWORK_TIMEOUT=0.2)
+    google.fail("files.create.multipart", *faults)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert calls(google) == with_more(CALLS.index("files.create.multipart"), more)
+    assert_replaced(google)
 
 
-def test_refused_connections_are_waited_out(workdir: Workdir, google: FakeGoogle) -> None:
-    content = prepare(workdir)
+@pytest.mark.parametrize(
+    ("fault", "after"), [("503", AFTER_503), ("answer-lost", AFTER_LOST_ANSWER)]
+)
+@pytest.mark.parametrize("place", range(len(CALLS)), ids=[f"{n}-{c}" for n, c in enumerate(CALLS)])
+def test_fault_at_each_call_is_waited_out(user, google, place, fault, after):
+    call = CALLS[place]
+    google.fail(call, fault, after=CALLS[:place].count(call))
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert calls(google) == with_more(place, after.get(call, [call]))
+    assert_replaced(google)
 
-    def refuse_for_a_while(moment: str, call: object) -> None:
-        google.service.watchers.clear()
-        google.stop_listening()
 
-    google.watch(refuse_for_a_while)
-    run = workdir.start()
-    assert run.process.stderr
-    waits = [run.process.stderr.readline() for _ in range(3)]
+@pytest.mark.parametrize("fault", ["503", "answer-lost"])
+def test_fault_at_a_deletion_is_waited_out(user, google, fault):
+    user.set(DELETE_PERMANENTLY=True)
+    google.fail("files.delete", fault)
+    assert user.run().status == 0
+    assert calls(google) == [*CALLS[:-1], "files.delete", "files.delete"]
+    assert (my_drive(google), trash(google)) == ([(NAME, NEW)], [])
+
+
+def test_refused_connections_are_waited_out(user, google):
+    """Real waits, as it is the fake that has to come back."""
+    del user.environment["PYTHONPATH"]
+    at(google, "after", "oauth.token.refresh", google.stop_listening)
+    run = user.start()
+    run.said(f"(?s){AGAIN}.*{AGAIN}")
     google.listen_again()
     assert run.wait().status == 0
-    assert all("Trying again in" in line for line in waits)
-    assert_replaced(google, content)
+    assert calls(google) == CALLS
+    assert_replaced(google)
 
 
-def test_write_limit_is_kept_to(workdir: Workdir, google: FakeGoogle) -> None:
-    content = {f"{number}.txt": str(number).encode() for number in range(40)}
-    workdir.contents(content)
-    workdir.set(FIRST_WAIT=0.05, LONGEST_WAIT=0.5, PATIENCE=60.0)
-    workdir.sign_in()
-    google.drive.write_limit = 5
-    assert_run_replaces(workdir, content)
+def test_write_limit_is_kept_to(user, google):
+    """Google allows so many writes a second: all are made in the end, each of them once."""
+    content = {f"{number}.txt": b"%d" % number for number in range(12)}
+    user.files(content)
+    del user.environment["PYTHONPATH"]
+    user.set(FIRST_WAIT=0.02, PARALLEL_UPLOADS=4)
+    google.drive.write_limit = 10
+    assert user.run().status == 0
+    assert my_drive(google) == [(NAME, content)]
 
 
-def test_part_of_a_batch_is_tried_again(workdir: Workdir, google: FakeGoogle) -> None:
-    content = {f"{number}.txt": b"x" * number for number in range(5)}
-    workdir.contents(content)
-    workdir.sign_in()
-    assert workdir.run().status == 0
-    google.fail("files.copy", "403-rateLimitExceeded", after=2)
-    outcome = assert_run_replaces(workdir, content)
-    assert "0 uploaded, 5 unchanged" in outcome.out
+# ---- Patience ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("call", ["oauth.token.refresh", "files.create.multipart"])
+def test_waits_grow_until_the_patience_ends(user, google, call):
+    user.set(**IN_EARNEST)
+    google.fail(call, "503", repeat=None)
+    outcome = user.run()
+    waited = waits(outcome)
+    for number, seconds in enumerate(waited):
+        longest = min(2.0**number, 64)
+        assert longest / 2 <= seconds <= longest
+    assert sum(waited) < 901 < sum(waited) + 64 + 1
+    left = "Nothing in Drive was changed." if call.startswith("oauth") else NOT_REPLACED
+    assert_failed(google, outcome, "503", "Run again", left=left)
 
 
-@pytest.mark.parametrize("reason", ["403-insufficientFilePermissions", "404-notFound"])
-def test_what_cannot_be_copied_is_uploaded(
-    workdir: Workdir, google: FakeGoogle, reason: str
-) -> None:
-    content = prepare(workdir)
-    add_old_folder(google)
-    google.fail("files.copy", reason)
-    outcome = assert_run_replaces(workdir, content)
-    assert "3 uploaded, 0 unchanged" in outcome.out
+def test_patience_begins_with_the_first_fault(user, google):
+    """However long the run and its calls have taken until then."""
+    user.set(**IN_EARNEST | {"PATIENCE": 70.0})
+    for call in ("files.list", "files.generateIds", "files.create.metadata", "upload.content"):
+        google.fail(call, *["503"] * 5)  # 16 to 31 seconds
+    assert user.run().status == 0
+    assert_replaced(google)
 
 
-STORM = [*OPERATIONS, "upload.first", "upload.middle", "upload.last"]
-STORM = [operation for operation in STORM if operation not in ("upload.status", "files.delete")]
-BAD_WEATHER = [fault for fault in PASSING if fault != "stall"]
+def test_patience_begins_anew_when_more_has_arrived(user, google):
+    """These waits are longer than the patience in all. Of each request, half is kept."""
+    content = {"big.bin": bytes(4 * 1024 * 1024)}
+    user.files(content)
+    user.set(FIRST_WAIT=60.0, LONGEST_WAIT=60.0, PATIENCE=100.0)
+    google.fail("upload.content", *["503-keep-part"] * 4)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert len(waits(outcome)) == 4
+    assert my_drive(google) == [(NAME, content)]
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_storm(workdir: Workdir, google: FakeGoogle, seed: int) -> None:
-    content = prepare_shared(workdir, google)
-    workdir.set(PARALLEL_UPLOADS=4)
-    google.retry_after = 0.001
-    dice = random.Random(seed)
-    for operation in dice.sample(STORM, 6):
-        fault = dice.choice(BAD_WEATHER)
-        if not (operation.startswith("oauth") and fault in NOT_OF_THE_TOKEN_SERVER):
-            google.fail(operation, *PASSING[fault])
-    assert_run_replaces(workdir, content)
+def test_patience_does_not_begin_anew_when_google_loses_what_had_arrived(user, google):
+    user.files({"big.bin": bytes(4 * 1024 * 1024)})
+    user.set(FIRST_WAIT=60.0, LONGEST_WAIT=60.0, PATIENCE=100.0)
+    google.fail("upload.content", "503-keep-part")
+    google.fail("upload.content", "308-no-range", repeat=None)
+    outcome = user.run()
+    assert sum(waits(outcome)) < 200
+    assert_failed(google, outcome)
 
 
+LIMITS = {"429": "429", "403 userRateLimitExceeded": "403-userRateLimitExceeded"}
+
+
+@pytest.mark.parametrize("fault", LIMITS.values(), ids=LIMITS)
+def test_limit_that_outlasts_the_patience_is_called_one_of_a_day(user, google, fault):
+    user.set(**IN_EARNEST)
+    google.fail("files.create.multipart", fault, repeat=None)
+    assert_failed(google, user.run(), "750 GB", "tomorrow")
+
+
+def test_wait_that_google_asks_for_is_kept(user, google):
+    user.set(PATIENCE=20.0)
+    google.retry_after = 7
+    google.fail("files.generateIds", "429-retry-after", "503-retry-after")
+    outcome = user.run()
+    assert outcome.status == 0
+    assert waits(outcome) == [7.0, 7.0]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(901, "0:15:01"), (86400, "1 day, 0:00:00")])
+def test_wait_beyond_the_patience_ends_the_run_at_once(user, google, asked, told):
+    user.set(**IN_EARNEST)
+    google.retry_after = asked
+    google.fail("files.create.multipart", "503-retry-after")
+    outcome = user.run()
+    assert calls(google) == until("files.create.multipart")
+    assert_failed(google, outcome, told)
+
+
+# ---- What ends the run at once -------------------------------------------------------------------
 FINAL = {
-    "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at",
-    "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json",
-    "appNotAuthorizedToFile": "drive.file does not reach this",
-    "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID.",
-    "dailyLimitExceeded": "Your project has used up its calls for today. Run again tomorrow.",
-    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask them.",
+    "400-badRequest": "400 badRequest",
+    "403-forbidden": "403 forbidden",
+    "403-accessNotConfigured": "The Google Drive API is not enabled in your project.",
+    "403-insufficientPermissions": "403 insufficientPermissions",
+    "403-insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID.",
+    "404-notFound": "404 notFound",
+    "truncated-json": NOT_GOOGLE,
+    "html-200": NOT_GOOGLE,
+    "html-403": NOT_GOOGLE,
+    "html-404": NOT_GOOGLE,
+    "html-407": NOT_GOOGLE,
 }
 
 
+@pytest.mark.parametrize(("fault", "says"), FINAL.items(), ids=FINAL)
+def test_final_fault_ends_the_run_at_once(user, google, fault, says):
+    google.fail("files.create.metadata", fault)
+    outcome = user.run()
+    assert calls(google) == until("files.create.metadata")
+    assert waits(outcome) == []
+    assert_failed(google, outcome, says)
+
+
+def test_answer_of_google_that_says_where_to_enable_the_api_is_shown(user, google):
+    google.fail("files.list", "403-accessNotConfigured")
+    outcome = user.run()
+    assert "https://console.developers.google.com/apis/api/drive.googleapis.com/" in outcome.err
+
+
+@pytest.mark.parametrize("fault", ["html-200", "html-403"])
 @pytest.mark.parametrize(
-    "operation", ["files.list", "files.create.metadata", "files.create.multipart"]
+    "call",
+    [
+        "oauth.token.refresh",
+        "files.list",
+        "files.generateIds",
+        "files.create.multipart",
+        "files.create.resumable",
+        "upload.content",
+        "upload.status",
+        "permissions.list",
+        "files.update.rename",
+        "files.update.trash",
+    ],
 )
-@pytest.mark.parametrize(("reason", "advice"), FINAL.items(), ids=FINAL.keys())
-def test_final_error_ends_the_run_at_once(
-    workdir: Workdir, google: FakeGoogle, operation: str, reason: str, advice: str
-) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    google.fail(operation, f"403-{reason}")
-    outcome = workdir.run()
-    assert outcome.status == 1
-    assert advice in outcome.err
-    assert "Trying again" not in outcome.err
-    assert (NAME, OLD) in folders(google)
-    if reason == "accessNotConfigured":
-        assert "https://console." in outcome.err
+def test_page_in_place_of_an_answer_is_called_what_it_is(user, google, call, fault):
+    """Its words, such as notFound and invalid_grant, are none of Google's reasons."""
+    google.fail(call, fault)
+    if call == "upload.status":
+        google.fail("upload.content", "503")
+    outcome = user.run()
+    assert NOT_GOOGLE in outcome.err
+    assert "this is no" not in outcome.err, "the page was printed"
+    assert "7 days" not in outcome.err
 
 
-@pytest.mark.parametrize("operation", ["files.create.multipart", "upload.middle", "upload.status"])
-def test_patience_has_an_end(workdir: Workdir, google: FakeGoogle, operation: str) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    workdir.set(PATIENCE=0.2)
-    if operation == "upload.status":
-        google.fail("upload.first", "503")
-    google.fail(operation, "503", repeat=None)
-    outcome = workdir.run()
-    assert outcome.status == 1
-    *_, what, standing = outcome.err.splitlines()
-    assert "503" in what
-    assert what.endswith("Run again later.")
-    assert standing.startswith(f'"{NAME}" was not replaced by this run. ')
-    assert f'The next run continues with "{WORKING_NAME}"' in standing
-    assert folders(google)[0] == (NAME, OLD)
+def test_certificate_that_is_not_of_a_known_authority_ends_the_run_at_once(user, google):
+    other = user.path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    user.environment["HTTPLIB2_CA_CERTS"] = str(other)
+    outcome = user.run()
+    assert calls(google) == waits(outcome) == []
+    says = ["This may not be Google.", "CERTIFICATE_VERIFY_FAILED"]
+    assert_failed(google, outcome, *says, left="Nothing in Drive was changed.")
 
 
-FULL = [
-    "files.create.metadata",
-    "files.create.multipart",
-    "files.create.resumable",
-    "upload.first",
-    "upload.last",
-    "batch",
-    "files.copy",
-    "files.update.rename",
-]
+def test_token_that_drive_refuses_for_good_is_removed(user, google):
+    google.fail("files.create.metadata", "401", repeat=None)
+    outcome = user.run()
+    again = ["oauth.token.refresh", "files.create.metadata"] * 2
+    assert calls(google) == until("files.create.metadata") + again
+    assert_failed(google, outcome, "401")
+    assert not (user.path / "token.json").exists()
 
 
-@pytest.mark.parametrize("operation", FULL)
-def test_full_drive(workdir: Workdir, google: FakeGoogle, operation: str) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    google.fail(operation, "403-storageQuotaExceeded")
-    outcome = workdir.run()
-    assert outcome.status == 1
-    assert "Google Drive is full. Empty its trash" in outcome.err
-    assert folders(google) == [(NAME, OLD)]
-    assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
+# ---- Drive is full -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("room", "call"),
+    [(2, "files.create.multipart"), (len(NEW["big.bin"]) - 1, "files.create.resumable")],
+)
+def test_full_drive_is_told_before_anything_is_sent_in_vain(user, google, room, call):
+    """With all that helps. What is whole by then is copied by the next run."""
+    room += len(OLD["same.txt"]) + (call == "files.create.resumable") * len(NEW["new.txt"])
+    google.drive.quota_limit = google.drive.usage + room
+    outcome = user.run()
+    assert calls(google) == until(call)
+    assert_failed(google, outcome, "Drive is full", "trash", "DELETE_PERMANENTLY", WORKING_NAME)
 
 
-def test_full_drive_gets_no_more_files(workdir: Workdir, google: FakeGoogle) -> None:
-    """Those that wait for their turn are not sent while the unfinished folder is deleted."""
-    workdir.contents({f"{number}.txt": b"%d" % number for number in range(60)})
-    workdir.set(PARALLEL_UPLOADS=1)
-    workdir.sign_in()
-    google.slowness = 0.1
-    google.fail("files.create.multipart", "403-storageQuotaExceeded")
-    google.fail("files.delete", "slow")
-    assert workdir.run().status == 1
-    assert len(google.calls("files.create.multipart")) < 4
-
-
-def test_full_drive_loses_only_the_folder_of_this_run(workdir: Workdir, google: FakeGoogle) -> None:
-    """That of a broken run may be one that another run is just filling, or has just completed."""
-    prepare(workdir)
-    add_old_folder(google)
-    google.fail("files.update.rename", "403-forbidden")
-    assert workdir.run().status == 1
-    before = folders(google)
-    assert [name for name, _ in before] == [NAME, WORKING_NAME]
-    google.fail("batch", "403-storageQuotaExceeded")
-    outcome = workdir.run()
-    assert outcome.status == 1
-    assert outcome.err.endswith(f'Another "{WORKING_NAME}" is left: delete it.\n')
-    assert folders(google) == before
-
-
-def test_drive_that_is_really_full(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    google.drive.quota_limit = google.drive.usage + 300_000
-    outcome = workdir.run()
-    assert outcome.status == 1
-    assert "Google Drive is full. Empty its trash" in outcome.err
-    assert outcome.err.endswith("The unfinished new folder was deleted.\n")
-    assert folders(google) == [(NAME, OLD)]
-    assert google.drive.usage_in_trash == 0, "the unfinished folder still takes up room"
-
-
-BAD_ANSWERS = {
-    "JSON cut short": (
-        "truncated-json",
-        [
-            "files.list",
-            "files.generateIds",
-            "files.create.multipart",
-            "upload.last",
-            "files.update.rename",
-        ],
-    ),
-    "a web page": ("html-200", ["batch"]),
-    "no MD5": ("no-md5", ["upload.last"]),
-    "another MD5": ("wrong-md5", ["upload.last"]),
+# ---- Copies --------------------------------------------------------------------------------------
+UPLOAD = ["files.create.multipart"]
+COPIES = {
+    "the file is gone": (["404-notFound"], [], 2),
+    "not allowed": (["403-insufficientFilePermissions"], [], 2),
+    "busy once": (["503"], ["files.copy"], 3),
+    "limit once": (["403-userRateLimitExceeded"], ["files.copy"], 3),
 }
 
 
-@pytest.mark.parametrize(
-    ("fault", "operation"),
-    [(fault, operation) for fault, operations in BAD_ANSWERS.values() for operation in operations],
-)
-def test_bad_answer_is_an_error(
-    workdir: Workdir, google: FakeGoogle, fault: str, operation: str
-) -> None:
-    prepare(workdir)
-    old = add_old_folder(google)
-    google.fail(operation, fault)
-    outcome = workdir.run()
-    assert outcome.status == 1, outcome.out
-    assert "Traceback" not in outcome.err
-    assert not google.drive.file(old.id).trashed
-    assert not google.calls("files.update.trash", "files.delete")
+@pytest.fixture
+def copies(user, google):
+    """Three files that Drive can copy."""
+    content = {f"{number}.txt": b"%d" % number for number in range(3)}
+    for folder in google.drive.folders():
+        google.drive.delete(folder.id)
+    add_old_folder(google, content)
+    user.files(content)
+    return content
 
 
-def test_refused_page_token_is_an_error(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    add_old_folder(google)
-    google.drive.page_size_cap = 1
-    google.fail("files.list", "bad-page-token", after=1)
-    outcome = workdir.run()
-    assert outcome.status == 1
-    assert [name for name, _ in folders(google)] == [NAME, NAME]
-    assert WORKING_NAME not in [name for name, _ in folders(google)]
+@pytest.mark.parametrize(("faults", "more", "copied"), COPIES.values(), ids=COPIES)
+def test_file_that_is_not_copied_is_uploaded(user, google, copies, faults, more, copied):
+    google.fail("files.copy", *faults, after=1)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    uploaded = UPLOAD * (3 - copied)
+    assert calls(google)[5:-4] == ["files.copy", "files.copy", *more, *uploaded, "files.copy"]
+    assert my_drive(google) == [(NAME, copies)]
+
+
+def test_copies_end_for_this_run_where_a_limit_outlasts_their_patience(user, google, copies):
+    user.set(**IN_EARNEST)
+    google.fail("files.copy", "403-userRateLimitExceeded", repeat=None)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert 16 < sum(waits(outcome)) < 31
+    tried = ["files.copy"] * (len(waits(outcome)) + 1)
+    assert calls(google)[5:-4] == tried + UPLOAD * 3
+    assert my_drive(google) == [(NAME, copies)]
+
+
+def test_copies_go_on_after_a_fault_of_one_that_is_no_limit(user, google, copies):
+    user.set(COPY_PATIENCE=0.0)
+    google.fail("files.copy", "503")
+    assert user.run().status == 0
+    assert calls(google)[5:-4] == ["files.copy", *UPLOAD, "files.copy", "files.copy"]
+
+
+def test_late_answer_is_not_read_as_that_of_the_next_call(user, google):
+    """After a timeout, the answer to the copy is still to come on its connection: the upload that
+    follows must not take it for its own."""
+    user.set(COPY_PATIENCE=0.0, NETWORK_TIMEOUT=0.3)
+    google.slowness = 0.5
+    google.fail("files.copy", "slow")
+    assert user.run().status == 0
+    place = CALLS.index("files.copy")
+    assert calls(google) == with_more(place, ["files.create.multipart", "files.get"])
+    assert_replaced(google)
+
+
+# ---- One's own id is in use ----------------------------------------------------------------------
+def lose_answer(google, call, action):
+    """Lose the answer to the first such call, and meanwhile do something with its file."""
+    google.fail(call, "answer-lost")
+    at(google, "after", call, lambda: action(google.drive.file(google.calls(call)[-1].file_id)))
+
+
+def move(file):
+    file.parents = [file.drive.root_id]
+
+
+def change(file):
+    file.drive.put(file, type(file.stored).of(b"other"))
+
+
+def delete(file):
+    file.drive.delete(file.id)
+
+
+@pytest.mark.parametrize("action", [move, change, delete])
+@pytest.mark.parametrize("call", ["files.copy", "files.create.multipart"])
+def test_file_that_somebody_touches_while_its_answer_is_lost_ends_the_run(
+    user, google, call, action
+):
+    lose_answer(google, call, action)
+    outcome = user.run()
+    assert calls(google) == [*until(call), call, "files.get"]
+    assert_failed(google, outcome, "new.txt" if "multipart" in call else "same.txt", "Run again.")
