@@ -1,0 +1,290 @@
+"""Large files: each is one stream, which goes on from what Google has kept when the line breaks."""
+
+import os
+import re
+from contextlib import suppress
+
+import pytest
+from user import NAME, OLD, add_old_folder, at, my_drive
+
+MiB = 1024 * 1024
+START, SEND, ASK = "files.create.resumable", "upload.content", "upload.status"
+REFRESH = "oauth.token.refresh"
+SIZE = 4 * MiB
+CONTENT = bytes(range(256)) * (SIZE // 256)
+
+
+@pytest.fixture
+def user(user, google):
+    """One large file is to be uploaded, into a folder that replaces an old one."""
+    add_old_folder(google)
+    user.files({"big.bin": CONTENT})
+    return user
+
+
+def stream(google):
+    """The calls for the file, with the bytes of each request to a session that arrived.
+
+    Without those that httplib2 begins again by itself where a connection breaks, or google-auth
+    where a token ends: they must not send anything of the content.
+    """
+    found = google.calls(START, SEND, ASK, REFRESH, "files.create.multipart")
+    steps = [
+        (call.operation, call.sent) if call.operation == SEND else call.operation for call in found
+    ]
+    return [step for step in steps if step != (SEND, 0)]
+
+
+def assert_replaced(google, content):
+    assert my_drive(google) == [(NAME, content)]
+
+
+def assert_failed(google, outcome, *says):
+    assert outcome.status == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    for words in says:
+        assert words in outcome.err
+    assert (NAME, OLD) in my_drive(google)
+
+
+def peak_memory(user):
+    """The most bytes of memory that the run has had so far."""
+    with open(f"/proc/{user.running.process.pid}/status") as status:
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read())[1])
+
+
+# ---- Which way a file goes -----------------------------------------------------------------------
+WAYS = {
+    "empty": (b"", "files.create.multipart"),
+    "at the limit": (b"x" * 1000, "files.create.multipart"),
+    "above the limit": (b"x" * 1001, START),
+    "ends in a carriage return": (b"x\r", START),
+    "ends in a line break of Windows": (b"x\r\n", "files.create.multipart"),
+}
+
+
+@pytest.mark.parametrize(("content", "call"), WAYS.values(), ids=WAYS)
+def test_small_file_goes_in_one_request_and_a_large_one_in_a_session(user, google, content, call):
+    """A request with metadata would swallow a carriage return at the end of the content."""
+    user.files({"file": content})
+    user.set(MULTIPART_LIMIT=1000)
+    assert user.run().status == 0
+    assert stream(google) == ([START, (SEND, len(content))] if call == START else [call])
+    assert_replaced(google, {"file": content})
+
+
+def test_each_large_file_is_one_request(user, google):
+    content = {"big.bin": CONTENT, "bigger.bin": CONTENT * 2}
+    user.files(content)
+    user.set(PARALLEL_UPLOADS=2)
+    assert user.run().status == 0
+    assert sorted(call.sent for call in google.calls(SEND)) == [SIZE, 2 * SIZE]
+    assert_replaced(google, content)
+
+
+# ---- What is waited out --------------------------------------------------------------------------
+ALL, HALF = (SEND, SIZE), (SEND, SIZE // 2)
+FAULTS = {
+    "the line breaks": ({SEND: ["cut"]}, [HALF, ASK, HALF]),
+    "the line breaks, and nothing was kept": ({SEND: ["reset"]}, [HALF, ASK, ALL]),
+    "it breaks before anything arrives": ({SEND: ["close-unread"]}, [ASK, ALL]),
+    "no answer": ({SEND: ["stall"]}, [ALL, ASK, ALL]),
+    "busy": ({SEND: ["503"]}, [ALL, ASK, ALL]),
+    "busy, and half was kept": ({SEND: ["503-keep-part"]}, [ALL, ASK, HALF]),
+    "half was kept": ({SEND: ["keep-part"]}, [ALL, ASK, HALF]),
+    "nothing was kept": ({SEND: ["308-no-range"]}, [ALL, ASK, ALL]),
+    "all was kept, and Google is not done": ({SEND: ["308-all-kept"]}, [ALL, ASK]),
+    "it is still not done": (
+        {SEND: ["308-all-kept"], ASK: ["308-all-kept"] * 2},
+        [ALL, ASK, ASK, ASK],
+    ),
+    "the answer is lost": ({SEND: ["answer-lost"]}, [ALL, ASK]),
+    "the answer breaks off": ({SEND: ["body-cut"]}, [ALL, ASK]),
+    "busy when asked": ({SEND: ["cut"], ASK: ["503", "429"]}, [HALF, ASK, ASK, ASK, HALF]),
+    "the line breaks when asked": ({SEND: ["cut"], ASK: ["reset"]}, [HALF, ASK, ASK, HALF]),
+    "the token ends": ({SEND: ["401"]}, [ALL, REFRESH, ASK, ALL]),
+    "the token ends when asked": ({SEND: ["cut"], ASK: ["401"]}, [HALF, ASK, REFRESH, ASK, HALF]),
+    "the session ends, 404": ({SEND: ["session-404"]}, [ALL, START, ALL]),
+    "the session ends, 410": ({SEND: ["session-410"]}, [ALL, START, ALL]),
+    "the session ends, 400": ({SEND: ["session-400"]}, [ALL, START, ALL]),
+    "the session is gone when asked": (
+        {SEND: ["cut"], ASK: ["session-404"]},
+        [HALF, ASK, START, ALL],
+    ),
+    "two sessions end": ({SEND: ["session-404", "session-410"]}, [ALL, START, ALL, START, ALL]),
+    "the file is there, the session gone": (
+        {SEND: ["answer-lost"], ASK: ["session-410"]},
+        [ALL, ASK, START],
+    ),
+}
+
+
+@pytest.mark.parametrize(("faults", "then"), FAULTS.values(), ids=FAULTS)
+def test_fault_of_a_stream_is_waited_out(user, google, faults, then):
+    """Google is asked what it has before anything is sent again."""
+    if faults == {SEND: ["stall"]}:
+        user.set(NETWORK_TIMEOUT=0.3)
+    for call, names in faults.items():
+        google.fail(call, *names)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert stream(google) == [START, *then]
+    ids = {call.file_id for call in google.calls(START) if call.status == 200}
+    assert len(ids) == 1, "it was sent under two ids"
+    assert_replaced(google, {"big.bin": CONTENT})
+
+
+def test_line_that_is_down_in_mid_file_is_waited_for(user, google):
+    google.fail(SEND, "cut")
+    at(google, "before", SEND, google.stop_listening)
+    run = user.start()
+    run.said("(?s)Trying again.*Trying again.*Trying again")
+    google.listen_again()
+    assert run.wait().status == 0
+    assert stream(google) == [START, HALF, ASK, HALF]
+    assert_replaced(google, {"big.bin": CONTENT})
+
+
+@pytest.mark.line(bandwidth=16_000_000)
+def test_stream_may_take_longer_than_the_patience(user, google):
+    """Which begins with the fault, here after a quarter of a second."""
+    user.set(PATIENCE=0.1)
+    google.fail(SEND, "503")
+    assert user.run().status == 0
+    assert stream(google) == [START, ALL, ASK, ALL]
+
+
+@pytest.mark.line(bandwidth=16_000_000)
+def test_stream_may_take_longer_than_the_timeout(user, google):
+    """Which is for each piece that is sent."""
+    user.files({"big.bin": bytes(24 * MiB)})
+    user.set(NETWORK_TIMEOUT=1.0)
+    assert user.run().status == 0
+    assert stream(google) == [START, (SEND, 24 * MiB)]
+
+
+# ---- What ends the run ---------------------------------------------------------------------------
+@pytest.mark.parametrize("fault", ["session-404", "session-410", "session-400"])
+def test_session_that_google_always_ends_ends_the_run(user, google, fault):
+    google.fail(SEND, fault, repeat=None)
+    outcome = user.run()
+    assert stream(google) == [START, ALL] * 5
+    assert_failed(google, outcome, fault[-3:])
+
+
+NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google."
+FINAL = {
+    "403-storageQuotaExceeded": "Drive is full",
+    "html-200": NOT_GOOGLE,
+    "html-403": NOT_GOOGLE,
+    "html-404": NOT_GOOGLE,
+    "truncated-json": NOT_GOOGLE,
+}
+
+
+@pytest.mark.parametrize(("fault", "says"), FINAL.items(), ids=FINAL)
+def test_final_fault_of_a_session_ends_the_run(user, google, fault, says):
+    google.fail(SEND, fault)
+    assert_failed(google, user.run(), says)
+    assert stream(google) == [START, ALL]
+
+
+def shrink(path):
+    os.truncate(path, MiB)
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def change(path):
+    with path.open("r+b") as file:
+        file.write(b"other")
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.line(bandwidth=200_000_000)  # so that little is under way
+@pytest.mark.parametrize("action", [shrink, grow, change])
+def test_file_that_changes_while_it_is_sent_ends_the_run(user, google, action):
+    path = user.write("big.bin", bytes(32 * MiB))
+    at(google, "before", SEND, lambda: action(path))
+    assert_failed(google, user.run(), "big.bin", "Run again.")
+
+
+# Reads of files in the folder HOOK_BROKEN fail once there is a file of that name with .now.
+FAILING_READS = """
+import builtins, errno, io, os
+
+plain_open, broken = io.open, os.environ["HOOK_BROKEN"]
+
+
+class Failing(io.BufferedReader):
+    def read(self, size=-1):
+        if os.path.exists(broken + ".now"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size)
+
+
+def failing_open(file, mode="r", *more, **named):
+    if mode == "rb" and os.path.dirname(os.fspath(file)) == broken:
+        return Failing(io.FileIO(file))
+    return plain_open(file, mode, *more, **named)
+
+
+io.open = builtins.open = failing_open
+"""
+
+
+@pytest.mark.line(bandwidth=200_000_000)
+def test_file_that_cannot_be_read_in_mid_stream_is_named(user, google):
+    user.files({"disk/big.bin": bytes(32 * MiB)})
+    user.hook(FAILING_READS, BROKEN=user.path / "disk")
+    at(google, "before", SEND, lambda: user.write("disk.now", b""))
+    outcome = user.run()
+    assert_failed(google, outcome, f"{user.path / 'disk' / 'big.bin'} can't be read.")
+    assert "Trying again" not in outcome.err
+
+
+# ---- Memory and progress -------------------------------------------------------------------------
+@pytest.mark.needs("Linux")
+def test_memory_does_not_depend_on_the_size(user, google):
+    peaks = []
+    google.watch(
+        lambda moment, call: (
+            call.operation == "files.update.rename"
+            and moment == "before"
+            and peaks.append(peak_memory(user))
+        )
+    )
+    for size in (10, 100 * MiB):
+        with user.write("big.bin", b"").open("r+b") as file:
+            file.truncate(size)
+        assert user.run().status == 0
+    assert peaks[1] - peaks[0] < 12 * MiB
+
+
+def percents(user):
+    """Run in a terminal. Return the percents that the progress line has shown."""
+    ours, theirs = os.openpty()
+    run = user.start(stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # which Linux has for the end
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert run.wait().status == 0
+    return [int(percent) for percent in re.findall(rb"(\d+)%", shown)]
+
+
+@pytest.mark.needs("terminals")
+@pytest.mark.line(bandwidth=16_000_000)
+@pytest.mark.parametrize("fault", ["cut", "reset", "503", "keep-part", "session-404"])
+def test_progress_never_passes_the_end(user, google, fault):
+    """What is sent a second time is not counted twice."""
+    google.fail(SEND, fault)
+    user.files({"big.bin": bytes(8 * MiB)})
+    found = percents(user)
+    assert len(found) > 2
+    assert max(found) <= 100
