@@ -269,7 +269,9 @@ FINAL = {
     "400-badRequest": "400 badRequest",
     "403-forbidden": "403 forbidden",
     "403-accessNotConfigured": "The Google Drive API is not enabled in your project.",
-    "403-insufficientPermissions": "403 insufficientPermissions",
+    "403-insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json",
+    "403-appNotAuthorizedToFile": "The scope drive.file does not reach this.",
+    "403-domainPolicy": "Your Workspace administrator does not allow apps to use Drive.",
     "403-insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID.",
     "404-notFound": "404 notFound",
     "truncated-json": NOT_GOOGLE,
@@ -360,7 +362,6 @@ def test_full_drive_is_told_before_anything_is_sent_in_vain(user, google, call, 
 
 
 # ---- Copies --------------------------------------------------------------------------------------
-UPLOAD = ["files.create.multipart"]
 COPIES = {
     "the file is gone": (["404-notFound"], [], 2),
     "not allowed": (["403-insufficientFilePermissions"], [], 2),
@@ -385,7 +386,7 @@ def test_file_that_is_not_copied_is_uploaded(user, google, copies, faults, more,
     google.fail("files.copy", *faults, after=1)
     outcome = user.run()
     assert outcome.status == 0, outcome.err
-    uploaded = UPLOAD * (3 - copied)
+    uploaded = ["files.create.multipart"] * (3 - copied)
     assert calls(google)[5:-4] == ["files.copy", "files.copy", *more, *uploaded, "files.copy"]
     assert my_drive(google) == [(NAME, copies)]
 
@@ -397,7 +398,7 @@ def test_copies_end_for_this_run_where_a_limit_outlasts_their_patience(user, goo
     assert outcome.status == 0, outcome.err
     assert 16 < sum(waits(outcome)) < 31
     tried = ["files.copy"] * (len(waits(outcome)) + 1)
-    assert calls(google)[5:-4] == tried + UPLOAD * 3
+    assert calls(google)[5:-4] == tried + ["files.create.multipart"] * 3
     assert my_drive(google) == [(NAME, copies)]
 
 
@@ -405,7 +406,12 @@ def test_copies_go_on_after_a_fault_of_one_that_is_no_limit(user, google, copies
     user.set(COPY_PATIENCE=0.0)
     google.fail("files.copy", "503")
     assert user.run().status == 0
-    assert calls(google)[5:-4] == ["files.copy", *UPLOAD, "files.copy", "files.copy"]
+    assert calls(google)[5:-4] == [
+        "files.copy",
+        "files.create.multipart",
+        "files.copy",
+        "files.copy",
+    ]
 
 
 def test_late_answer_is_not_read_as_that_of_the_next_call(user, google):
@@ -421,12 +427,6 @@ def test_late_answer_is_not_read_as_that_of_the_next_call(user, google):
 
 
 # ---- One's own id is in use ----------------------------------------------------------------------
-def lose_answer(google, call, action):
-    """Lose the answer to the first such call, and meanwhile do something with its file."""
-    google.fail(call, "answer-lost")
-    at(google, "after", call, lambda: action(google.drive.file(google.calls(call)[-1].file_id)))
-
-
 def move(file):
     file.parents = [file.drive.root_id]
 
@@ -439,16 +439,25 @@ def delete(file):
     file.drive.delete(file.id)
 
 
-@pytest.mark.parametrize("action", [move, change, delete])
-@pytest.mark.parametrize(
-    ("call", "files"),
-    [("files.copy", ["same.txt"]), ("files.create.multipart", ["same.txt", "new.txt"])],
-)
+COPY, UPLOAD, GET = "files.copy", "files.create.multipart", "files.get"
+TOUCHED = {
+    "copy, moved": (["same.txt"], COPY, move, [COPY, GET]),
+    "copy, changed": (["same.txt"], COPY, change, [COPY, GET]),
+    "copy, deleted": (["same.txt"], COPY, delete, [COPY, GET, UPLOAD, GET]),
+    "upload, moved": (["same.txt", "new.txt"], UPLOAD, move, [UPLOAD, GET]),
+    "upload, changed": (["same.txt", "new.txt"], UPLOAD, change, [UPLOAD, GET]),
+    "upload, deleted": (["same.txt", "new.txt"], UPLOAD, delete, [UPLOAD, GET]),
+}
+
+
+@pytest.mark.parametrize(("files", "call", "action", "more"), TOUCHED.values(), ids=TOUCHED)
 def test_file_that_somebody_touches_while_its_answer_is_lost_ends_the_run(
-    user, google, call, files, action
+    user, google, files, call, action, more
 ):
+    """It is in Drive, but not as it was sent. An id that is deleted is not free again."""
     user.set(FILES=files)
-    lose_answer(google, call, action)
+    google.fail(call, "answer-lost")
+    at(google, "after", call, lambda: action(google.drive.file(google.calls(call)[-1].file_id)))
     outcome = user.run()
-    assert calls(google) == [*until(call), call, "files.get"]
-    assert_failed(google, outcome, files[-1], "Run again.")
+    assert calls(google) == until(call) + more
+    assert_failed(google, outcome, f"Drive did not confirm the content of {files[-1]}. Run again.")

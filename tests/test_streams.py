@@ -2,10 +2,14 @@
 
 import os
 import re
+import sys
 from contextlib import suppress
 
 import pytest
 from user import NAME, OLD, add_old_folder, at, my_drive
+
+if sys.platform != "win32":
+    import termios
 
 MiB = 1024 * 1024
 START, SEND, ASK = "files.create.resumable", "upload.content", "upload.status"
@@ -199,7 +203,7 @@ def change(path):
 def test_file_that_changes_while_it_is_sent_ends_the_run(user, google, action):
     path = user.write("big.bin", bytes(32 * MiB))
     at(google, "before", SEND, lambda: action(path))
-    assert_failed(google, user.run(), "big.bin", "Run again.")
+    assert_failed(google, user.run(), f"{path} changed during the run. Run again")
 
 
 # Reads of files in the folder HOOK_BROKEN fail once there is a file of that name with .now.
@@ -250,6 +254,7 @@ def test_memory_does_not_depend_on_the_size(user, google):
 def percents(user):
     """Run in a terminal. Return the percents that the progress line has shown."""
     ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     run = user.start(stderr=theirs)
     os.close(theirs)
     shown = b""
