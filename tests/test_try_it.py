@@ -1,160 +1,142 @@
-"""tests/try_it.py, with a program in place of the person and the browser."""
+"""tests/try_it.py, with and without a person at a terminal."""
 
+import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
+from contextlib import suppress
 
-import needs
-from real_drive.settings import edit_settings
-from try_it import INTRODUCTION
-from workdir import REPOSITORY, clean_environment
+import pytest
+from try_it import COMMAND, FAKE_CLICKS, INTRODUCTION, YOU_CLICK
+from user import REPOSITORY, clean_environment
 
-# Opens the page, sends the form on it, and follows the way back to the script.
-PERSON = """
-import sys, urllib.request
-
-with urllib.request.urlopen(sys.argv[1]) as page:
-    assert b"This is a fake for tests" in page.read()
-with urllib.request.urlopen(sys.argv[1], b"decision=" + sys.argv[2].encode()) as page:
-    page.read()
-"""
-
-ON_A_SCREEN = """
-import os, sys
-
-assert not {"https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE"} & os.environ.keys()
-sys.argv.append("allow")
-"""
-
-FIRST = f"""{INTRODUCTION.format(page="PORT", answer="PORT")}
-
----- First run: you sign in, and two new files are uploaded --------------------
+FIRST = """
+---- First run: a sign-in, and two new files are uploaded ----------------------
 $ python quickstart.py
+SCRIPT
 """
-# Without what quickstart.py itself says, which other tests know word for word.
-OUTPUT = f"""{FIRST}
----- Second run: report.txt has changed since, figures.csv has not -------------
+RUNS = f"""{FIRST}
+---- Second run: report.txt has changed, figures.csv has not -------------------
 $ python quickstart.py
+SCRIPT
 
 ---- What is in the fake Drive now ---------------------------------------------
 My Drive
-    Quickstart uploads
+    Reports
         figures.csv  38 bytes  text/csv  MOMENT
         report.txt  40 bytes  text/plain  MOMENT
 Trash
-    Quickstart uploads
+    Reports
         figures.csv  38 bytes  text/csv  MOMENT
         report.txt  33 bytes  text/plain  MOMENT
 """
-VOLATILE = {
-    r"\b\d{4,5}\b(?=:127)|(?<=127.0.0.1:)\d+": "PORT",
-    r"\d{4}-\d\d-\d\dT\S+Z": "MOMENT",
-    r"(?<=\$ python quickstart\.py\n)(.+\n)+": "",
-}
+# A browser, which its starter waits for, with a person who clicks a button, or none.
+BROWSER = """
+import os, sys, urllib.request
+
+assert not {"https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE"} & os.environ.keys()
+with urllib.request.urlopen(sys.argv[1]) as page:
+    assert b"This is a fake for tests" in page.read()
+if sys.argv[2] != "none":
+    urllib.request.urlopen(sys.argv[1], b"decision=" + sys.argv[2].encode()).close()
+"""
+# For what starts the browser, each look at the clock is a minute later.
+HURRY = """
+import itertools, sys, time
+
+if "--open" in sys.orig_argv:
+    time.monotonic = itertools.count(0, 60).__next__
+"""
 
 
-def constant(text: str) -> str:
-    for pattern, name in VOLATILE.items():
-        text = re.sub(pattern, name, text)
-    return text
-
-
-def start(home: Path, *command: str, **more: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *command],
+def try_it(home, *options, python=("-m", "tests.try_it"), **variables):
+    """(status, stdout, stderr), where a browser, if one is opened, fails."""
+    failing = shlex.join([sys.executable, "-c", "raise SystemExit(1)"])
+    process = subprocess.run(
+        [sys.executable, *python, *options],
         cwd=REPOSITORY,
-        env=clean_environment(home) | more,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env=clean_environment(home) | {"BROWSER": failing} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
         encoding="utf-8",
+        timeout=60,
     )
+    return process.returncode, process.stdout, process.stderr
 
 
-def try_it(home: Path, **more: str) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr)"""
-    with start(home, "-m", "tests.try_it", **more) as process:
-        out, err = process.communicate(timeout=110)
-    return process.returncode, out, err
+def at_terminal(home, **variables):
+    """(status, what the terminal shows)"""
+    ours, theirs = os.openpty()
+    environment = clean_environment(home) | variables
+    command, terminal = [sys.executable, "-m", "tests.try_it"], [theirs] * 3
+    process = subprocess.Popen(command, 0, None, *terminal, cwd=REPOSITORY, env=environment)
+    os.close(theirs)
+    shown = b""
+    with open(ours, "rb", 0) as terminal, suppress(OSError):  # once the other side is closed
+        while part := terminal.read(4096):
+            shown += part
+    return process.wait(60), shown.decode().replace("\r", "")
 
 
-def person(home: Path, decision: str) -> str:
-    """A command that opens an address, as BROWSER has it."""
-    path = home / "person.py"
-    path.write_text(PERSON, encoding="utf-8")
-    return shlex.join([sys.executable, str(path), "%s", decision])
+def constant(text):
+    """The text without what differs from run to run, and what quickstart.py itself says."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\S+Z", "MOMENT", text)
+    return re.sub(r"(?<=\$ python quickstart\.py\n)(.+\n)+", "SCRIPT\n", text)
 
 
-def test_both_runs_are_shown(tmp_path: Path) -> None:
-    status, out, err = try_it(tmp_path, BROWSER=person(tmp_path, "allow"))
-    assert (status, constant(out)) == (0, OUTPUT), err
+def test_nobody_is_there(tmp_path):
+    status, out, err = try_it(tmp_path, no_proxy="*")
+    assert (status, constant(out)) == (0, INTRODUCTION + FAKE_CLICKS + RUNS), err
     first, second = out.partition("Second run")[::2]
-    assert first.count("uploaded  ") == 2
-    assert second.count("uploaded  ") == 1
+    assert (first.count("uploaded  "), second.count("uploaded  ")) == (2, 1)
 
 
-def test_without_a_browser_two_forwarded_ports_are_enough(tmp_path: Path) -> None:
-    """The person at another computer reaches nothing of this one but the ports of the ssh line."""
-    process = start(tmp_path, "-m", "tests.try_it")
-    assert process.stdout
-    assert process.stderr
-    line = next(line for line in process.stdout if line.startswith("ssh "))
-    forwarded = re.findall(r"-L (\d+):127\.0\.0\.1:\1(?= )", line)
-    assert line.split() == ["ssh", *line.split()[1:5], "USER@THIS-MACHINE"]
-    link = next(line.strip() for line in process.stderr if line.startswith("http"))
-    reached = []
-    for form in (None, b"decision=allow"):
-        with build_opener(ProxyHandler({})).open(link, form, timeout=30) as page:
-            page.read()
-            reached.append(urlsplit(page.url).netloc)
-    assert reached == [f"127.0.0.1:{port}" for port in forwarded]
-    out, err = process.communicate(timeout=110)
-    assert process.returncode == 0, err
-    assert "My Drive\n    Quickstart uploads\n" in out
+@pytest.mark.needs("terminals")
+@pytest.mark.parametrize(
+    ("clicks", "ends"),
+    [("allow", (0, RUNS)), ("deny", (1, FIRST)), ("none", (0, RUNS))],
+    ids=["allow", "cancel", "nothing for a minute"],
+)
+def test_person_clicks(tmp_path, clicks, ends):
+    program = tmp_path / "browser.py"
+    program.write_text(BROWSER, encoding="utf-8")
+    variables = {"BROWSER": shlex.join([sys.executable, str(program), "%s", clicks])}
+    if clicks == "none":
+        (tmp_path / "sitecustomize.py").write_text(HURRY, encoding="utf-8")
+        variables["PYTHONPATH"] = str(tmp_path)
+    status, shown = at_terminal(tmp_path, **variables)
+    assert (status, constant(shown)) == (ends[0], INTRODUCTION + YOU_CLICK + ends[1])
 
 
-@needs.linux_desktop
-def test_browser_on_a_screen_is_not_led_to_the_fake(tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "env").symlink_to(shutil.which("env") or "")
-    script = f"#!{sys.executable}\n{ON_A_SCREEN}{PERSON}"
-    (programs / "xdg-open").write_text(script, encoding="utf-8")
-    (programs / "xdg-open").chmod(0o755)
-    status, _, err = try_it(tmp_path, PATH=str(programs), DISPLAY=":99", BROWSER="")
-    assert status == 0, err
+@pytest.mark.needs("terminals", "no default browser")
+@pytest.mark.parametrize(("browser", "told"), [("", FAKE_CLICKS), ("/nonexistent", YOU_CLICK)])
+def test_terminal_without_a_browser_that_works(tmp_path, browser, told):
+    status, shown = at_terminal(tmp_path, BROWSER=browser, PATH="")
+    assert (status, constant(shown)) == (0, INTRODUCTION + told + RUNS)
 
 
-def test_refusal_ends_it(tmp_path: Path) -> None:
-    status, out, err = try_it(tmp_path, BROWSER=person(tmp_path, "deny"))
-    assert (status, constant(out)) == (1, FIRST)
-    assert "access_denied" in err
-    assert "Traceback" not in err
+def test_help_starts_nothing(tmp_path):
+    status, out, err = try_it(tmp_path, "--help")
+    assert (status, out.partition("\n")[0], err) == (0, "usage: python -m tests.try_it [-h]", "")
+    assert "$" not in out
 
 
-def test_started_as_a_file(tmp_path: Path) -> None:
-    path = REPOSITORY / "tests" / "try_it.py"
-    with start(tmp_path, str(path), BROWSER=person(tmp_path, "deny")) as process:
-        out, _ = process.communicate(timeout=110)
-    assert (process.returncode, constant(out)) == (1, FIRST)
-
-
-def test_missing_packages_are_named(tmp_path: Path) -> None:
-    with start(tmp_path, "-S", "-m", "tests.try_it") as process:
-        out, err = process.communicate(timeout=110)
-    assert (process.returncode, out) == (1, "")
-    assert err.startswith("Run: pip install -r tests/try_it.txt (No module named ")
-    assert "Traceback" not in err
-
-
-def test_settings_of_several_lines_are_edited(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        'A = [\n    "é",  # mine\n    "b",\n]\n# about B\nB = 1  # why\nC = 2\n', "utf-8"
-    )
-    edit_settings(script, B="\n", A=["ü"])
-    assert script.read_text("utf-8") == "A = ['ü']\n# about B\nB = '\\n'\nC = 2\n"
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        (
+            ("-S", "-m", "tests.try_it"),
+            "Packages are missing. In the folder of README.md, run this: (No module named ",
+        ),
+        (
+            ("-c", "import sys; sys.version_info = (3, 10, 4); import tests.try_it"),
+            "This needs Python 3.11 or newer, but this is Python 3.10. Install a newer one from",
+        ),
+    ],
+    ids=["packages are missing", "Python is too old"],
+)
+def test_what_is_missing_is_told(tmp_path, python, says):
+    status, out, err = try_it(tmp_path, python=python)
+    assert (status, out, err[: len(says)]) == (1, "", says)
+    assert err.endswith(f"\n{COMMAND}\n")
