@@ -185,5 +185,5 @@ def test_python_version():
     mypy = ConfigParser()
     mypy.read(REPOSITORY / ".mypy.ini")
     oldest = mypy["mypy"]["python_version"]
-    assert f"{oldest} or newer" in README.replace("](https://www.python.org/downloads/)", "")
+    assert f"(https://www.python.org/downloads/) {oldest} or newer" in README
     assert f'"py{oldest.replace(".", "")}"' in (REPOSITORY / ".ruff.toml").read_text()
