@@ -39,13 +39,7 @@ SIGN_IN_PORT = 0
 import os
 import signal
 
-
-def end_imports(*_: object) -> None:
-    """End without a traceback at a Ctrl-C while the imports last."""
-    os._exit(130)
-
-
-signal.signal(signal.SIGINT, end_imports)
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # no traceback while the imports last
 
 import argparse
 import http.client
@@ -90,19 +84,25 @@ except ImportError as error:
     print(f"run: {sys.executable} -m pip install -r requirements.txt ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 
-SETTINGS = ["FOLDER_NAME", "FILES", "PARENT_FOLDER_ID", "DELETE_PERMANENTLY"]
-SETTINGS += ["PARALLEL_UPLOADS", "SCOPES", "DELEGATED_USER", "SIGN_IN_PORT"]
-# A setting that was deleted or misspelled is None from here on, until check() says so.
-MISSING = [name for name in SETTINGS if name not in globals()]
-globals().update(dict.fromkeys(MISSING))
+SETTINGS = {
+    "FOLDER_NAME": "a name in quotes, and not blank",
+    "FILES": "a list of one or more paths in quotes",
+    "PARENT_FOLDER_ID": '"root", or an ID or address in quotes',
+    "DELETE_PERMANENTLY": "True or False",
+    "PARALLEL_UPLOADS": "a whole number, 1 or more",
+    "SCOPES": "a list of addresses in quotes, with drive.file or drive",
+    "DELEGATED_USER": "None or an address in quotes",
+    "SIGN_IN_PORT": "a whole number from 0 to 65535",
+}
+for name in SETTINGS:
+    globals().setdefault(name, ...)  # a setting that was deleted or misspelled, until check()
 
 HERE = Path(__file__).resolve().parent
 WORKING_NAME = f"{FOLDER_NAME} (uploading)"  # of the new folder until it is complete
 # An address that PARENT_FOLDER_ID may be contains the ID.
 PARENT_ID = re.sub(r".*(/folders/|[?&]id=)([\w-]+).*", r"\2", str(PARENT_FOLDER_ID))
-FATE = ("move to the trash", "moved to the trash (for 30 days)")
-if DELETE_PERMANENTLY:
-    FATE = ("delete for good", "deleted for good")
+FATE = "deleted for good" if DELETE_PERMANENTLY else "moved to the trash (for 30 days)"
+LEFT_ALONE = "left alone (not made by this script)"
 KEPT = f'"{FOLDER_NAME}" was not replaced by this run.'
 Json = dict[str, Any]  # a JSON object
 
@@ -130,13 +130,13 @@ def run(dry_run: bool) -> None:
     report.begin("Creating the folder", KEPT)
     create_folder(drive, plan)
     report.begin("Uploading", f"{KEPT} The next run copies what has reached Drive.")
-    ways = fill_folder(drive, plan)
+    fill_folder(drive, plan)
     report.begin("Looking for other runs")
     folders = drive.list_folders()
     if (newest := newest_complete(folders)) and newest.order > plan.new.order:
         raise Problem("A run that began later has replaced the folder.")
     report.begin("Sharing")
-    going = superseded(folders, plan.folders, plan.new)
+    going, staying = sort_out(folders, plan.known, plan.new)
     lost = share_alike(drive, newest_complete(going), plan.new)
     either = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.new.link}'
     report.begin("Renaming", either)
@@ -144,7 +144,7 @@ def run(dry_run: bool) -> None:
     report.begin("Removing the old folder", f"The new folder is in place: {plan.new.link}")
     for folder in going:
         remove(drive, folder, plan.parents)
-    say_end(plan, ways, lost, left_alone(folders, going))
+    say_end(plan, lost, staying)
 
 
 @dataclass
@@ -152,10 +152,11 @@ class Plan:
     """What Drive held as the run began, and what the run makes."""
 
     files: list[LocalFile]
-    folders: list[Folder]
-    held: dict[str, list[Json]]  # what the folders hold, by size
     new: Folder
-    ids: dict[LocalFile, str]
+    known: set[str]  # IDs of the folders that had the final name
+    going: list[Folder]  # those that the new folder would supersede by now
+    staying: list[Folder]
+    held: dict[str, list[Json]]  # the files in those that go, by size
     parents: list[str] | None = None  # of the new folder, once it is there
     copies_work: bool = True
 
@@ -164,89 +165,83 @@ def make_plan(drive: Drive, files: list[LocalFile]) -> Plan:
     folders = drive.list_folders()
     highest = max((folder.generation for folder in folders), default=0)
     folder_id, *ids = drive.generate_ids(1 + len(files))
+    for file, file_id in zip(files, ids, strict=True):
+        file.id = file_id
     # The time puts runs in order that don't see each other's folders, because a list is late.
     new = Folder(folder_id, FOLDER_NAME, max(highest + 1, int(time.time())))
+    known = {folder.id for folder in folders if folder.name == FOLDER_NAME}
+    going, staying = sort_out(folders, known, new)
     held: dict[str, list[Json]] = {}
-    for folder in superseded(folders, folders, new):
+    for folder in going:
         for item in drive.find(f"'{folder.id}' in parents"):
             held.setdefault(item.get("size", ""), []).append(item)
-    return Plan(files, folders, held, new, dict(zip(files, ids, strict=True)))
+    return Plan(files, new, known, going, staying, held)
 
 
 def preview(plan: Plan) -> None:
-    going = superseded(plan.folders, plan.folders, plan.new)
-    old, names = newest_complete(going), {file.name for file in plan.files}
+    old, names = newest_complete(plan.going), [file.name for file in plan.files]
     for file in plan.files:
-        way = "copy within Drive (unchanged)" if find_same(plan, file) else "upload"
-        report.result(f"{way}  {file}")
+        report.result(f"to be {COPIED if find_same(plan, file) else UPLOADED}  {file}")
     for item in (item for items in plan.held.values() for item in items):
         if old and item["parents"] == [old.id] and item["name"] not in names:
-            report.result(f"leave out (not in FILES)  {item['name']}")
-    for folder in going:
-        report.result(f"{FATE[0]}  {folder}")
-    for folder in left_alone(plan.folders, going):
-        report.result(f"leave alone (not made by this script)  {folder}")
+            report.result(f"to be left out (not in FILES)  {item['name']}")
+    for folder in plan.going:
+        report.result(f"to be {FATE}  {folder}")
+    for folder in plan.staying:
+        report.result(f"to be {LEFT_ALONE}  {folder}")
 
 
 def create_folder(drive: Drive, plan: Plan) -> None:
     """Create the new folder. Nobody may see into it who could not see into the old one."""
     body: Json = {"id": plan.new.id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
     body |= {"parents": [PARENT_ID], "appProperties": {MARK: str(plan.new.generation)}}
-    plan.parents = drive.create(drive.files.create, body).get("parents")
-    old = newest_complete(superseded(plan.folders, plan.folders, plan.new))
+    item = drive.create(
+        plan.new.id, lambda: drive.call(drive.files.create, body=body, fields=FIELDS)
+    )
+    plan.parents = item.get("parents")
+    old = newest_complete(plan.going)
     if old and old.is_limited and PARENT_ID != "root":  # whose owner alone sees what is in it
+        cure = "Rename the old folder, or end its limited access."
         try:
             drive.update(plan.new.id, {LIMITED: True})
         except HttpError as error:
-            cure = "Rename the old folder, or end its limited access."
-            raise Problem(
-                f"The new folder can't be limited as the old one. {cure} ({quote(error)})"
-            )
+            raise Problem(f"Drive can't limit access to the new folder. {cure} ({quote(error)})")
 
 
-def fill_folder(drive: Drive, plan: Plan) -> Counter[str]:
-    """Have all files in the new folder. Return how many got there in each way."""
-    ways: Counter[str] = Counter()
+def fill_folder(drive: Drive, plan: Plan) -> None:
+    """Have all files in the new folder, PARALLEL_UPLOADS at once."""
     report.files = plan.files
     pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
-    jobs = {pool.submit(deliver, drive, plan, file): file for file in plan.files}
-    for job in as_completed(jobs):
-        ways[job.result()] += 1  # raises what the job has raised
-        report.result(f"{job.result()}  {jobs[job]}")
+    for job in as_completed([pool.submit(deliver, drive, plan, file) for file in plan.files]):
+        file = job.result()  # raises what the job has raised
+        report.result(f"{file.way}  {file}")
     report.files = []
-    return ways
 
 
 def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
     """Give the new folder the sharing of the old one, without emails. Return what is lost of it."""
-    if old and drive.place and old.is_limited:
-        return ["its own sharing (in a shared drive)"]
-    if not old or not old.is_shared or drive.place:  # there, its members have access anyway
+    if not old or not old.is_shared or drive.place:  # where its members have access anyway
         return []
+    try:
+        grants = list(drive.list_all(drive.permissions.list, "permissions", GRANT, fileId=old.id))
+    except HttpError as error:
+        return [f"its sharing ({quote(error)})"]
     lost = []
-    try:
-        for body in drive.list_pages(drive.permissions.list, "permissions", GRANT, fileId=old.id):
-            # What the folder has from its parent is not its own, and a view gives no access.
-            details = body.pop("permissionDetails", [])
-            own = [detail["role"] for detail in details if not detail.get("inherited")]
-            body["role"] = own[0] if own else body["role"]
-            if (own or not details) and "view" not in body and body["role"] != "owner":
-                lost += give(drive, new, body)
-    except HttpError as error:
-        lost.append(f"its sharing ({quote(error)})")
+    for body in grants:
+        # What the folder has from its parent is not its own, and a view gives no access.
+        details = body.pop("permissionDetails", [])
+        own = [detail["role"] for detail in details if not detail.get("inherited")]
+        if (details and not own) or "view" in body or body["role"] == "owner":
+            continue
+        body["role"] = own[0] if own else body["role"]
+        # The others get no email, and Drive refuses the option.
+        mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
+        try:
+            drive.call(drive.permissions.create, fileId=new.id, body=body, fields="id", **mail)
+        except HttpError as error:
+            who = body.get("emailAddress") or body.get("domain") or body["type"]
+            lost.append(f"{who} as {body['role']} ({quote(error)})")
     return lost
-
-
-def give(drive: Drive, new: Folder, body: Json) -> list[str]:
-    """Create a permission. Return whose it is, if Drive refuses."""
-    # The others get no email, and Drive refuses the option.
-    mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
-    try:
-        drive.call(drive.permissions.create, fileId=new.id, body=body, fields="id", **mail)
-    except HttpError as error:
-        who = body.get("emailAddress") or body.get("domain") or body["type"]
-        return [f"{who} as {body['role']} ({quote(error)})"]
-    return []
 
 
 def rename(drive: Drive, plan: Plan) -> None:
@@ -270,33 +265,30 @@ def rename(drive: Drive, plan: Plan) -> None:
 # run removes nothing but what is lower than its own complete folder, the highest complete one never
 # goes, whatever other runs do meanwhile. Lists may be late: remove() looks at each folder again,
 # and what somebody has renamed, moved or put into the trash stays as they left it.
-def superseded(folders: list[Folder], before: list[Folder], new: Folder) -> list[Folder]:
-    replaceable = {folder.id for folder in before if folder.name == FOLDER_NAME}
+def sort_out(
+    folders: list[Folder], known: set[str], new: Folder
+) -> tuple[list[Folder], list[Folder]]:
+    """Return the folders that the new one supersedes, and those of somebody else, which stay."""
     lower = [folder for folder in folders if folder.order < new.order]
-    return [folder for folder in lower if folder.generation or folder.id in replaceable]
+    going = [folder for folder in lower if folder.generation or folder.id in known]
+    return going, [folder for folder in lower if folder not in going]
 
 
 def remove(drive: Drive, folder: Folder, parents: list[str] | None) -> None:
     names = (FOLDER_NAME, WORKING_NAME) if folder.generation else (FOLDER_NAME,)
     try:
-        item = drive.get(folder.id)
-        if not item or item["trashed"] or item["name"] not in names:
-            return
-        if not parents or item.get("parents") != parents:
-            report.result(f"not where it was, or out of sight, so it stays  {folder}")
+        item = drive.get(folder.id) or {"trashed": True}
+        is_in_place = parents and item.get("parents") == parents and item["name"] in names
+        if item["trashed"] or not is_in_place:
+            report.result(f"left alone (renamed, moved or removed by somebody)  {folder}")
             return
         if DELETE_PERMANENTLY:
             drive.call(drive.files.delete, fileId=folder.id)
         else:
             drive.update(folder.id, {"trashed": True})
-        report.result(f"{FATE[1]}  {folder}")
+        report.result(f"{FATE}  {folder}")
     except HttpError as error:
-        if "notFound" not in reasons(error):
-            report.result(f"not removable, so it stays  {folder}  ({quote(error)})")
-
-
-def left_alone(folders: list[Folder], going: list[Folder]) -> list[Folder]:
-    return [folder for folder in folders if not folder.generation and folder not in going]
+        report.result(f"not removable, so it stays  {folder}  ({quote(error)})")
 
 
 def newest_complete(folders: list[Folder]) -> Folder | None:
@@ -304,12 +296,13 @@ def newest_complete(folders: list[Folder]) -> Folder | None:
     return max(complete, key=lambda folder: folder.order, default=None)
 
 
-def say_end(plan: Plan, ways: Counter[str], lost: list[str], staying: list[Folder]) -> None:
+def say_end(plan: Plan, lost: list[str], staying: list[Folder]) -> None:
     for folder in staying:
-        report.result(f"left alone (not made by this script)  {folder}")
+        report.result(f"{LEFT_ALONE}  {folder}")
     for what in lost:
         report.result(f"not carried over from the old folder  {what}")
-    counts = ", ".join(f"{count} {way}" for way, count in sorted(ways.items(), reverse=True))
+    ways = Counter(file.way for file in plan.files)
+    counts = ", ".join(f"{count} {way}" for way, count in ways.items())
     sent = amount(sum(file.sent for file in plan.files))
     seconds = time.monotonic() - report.began
     report.result(f'"{FOLDER_NAME}" is complete: {counts}; {sent} sent in {seconds:.1f} s.')
@@ -323,31 +316,26 @@ GET_CLIENT = """Make an OAuth client of type "Desktop app" at
 https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
 credentials.json. README.md shows each step."""
 CONTROL = r"[\x00-\x1f\x7f-\x9f]"  # characters that a terminal would obey
+PATH_ADVICE = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t."""
 CHANGED = "changed during the run. Run again when it is complete."
 
 
 def check() -> list[str]:
     """Return a sentence for each thing to put right on this machine first."""
     rules = {
-        "FOLDER_NAME must be a name in quotes, and not blank.": are_texts([FOLDER_NAME]),
-        "FILES must be a list of one or more paths in quotes.": are_texts(FILES),
-        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.': re.fullmatch(
-            r"[\w-]+", PARENT_ID
-        ),
-        "DELETE_PERMANENTLY must be True or False.": isinstance(DELETE_PERMANENTLY, bool),
-        "PARALLEL_UPLOADS must be a whole number, 1 or more.": type(PARALLEL_UPLOADS) is int
-        and PARALLEL_UPLOADS >= 1,
-        "SCOPES must be a list of addresses in quotes, with drive.file or drive.": are_texts(SCOPES)
-        and set(SCOPES) <= DRIVE_SCOPES,
-        "DELEGATED_USER must be None or an address in quotes.": DELEGATED_USER is None
-        or are_texts([DELEGATED_USER]),
-        "SIGN_IN_PORT must be a whole number from 0 to 65535.": type(SIGN_IN_PORT) is int
-        and SIGN_IN_PORT in range(65536),
+        "FOLDER_NAME": are_texts([FOLDER_NAME]),
+        "FILES": are_texts(FILES),
+        "PARENT_FOLDER_ID": are_texts([PARENT_FOLDER_ID]) and re.fullmatch(r"[\w-]+", PARENT_ID),
+        "DELETE_PERMANENTLY": type(DELETE_PERMANENTLY) is bool,
+        "PARALLEL_UPLOADS": type(PARALLEL_UPLOADS) is int and PARALLEL_UPLOADS > 0,
+        "SCOPES": are_texts(SCOPES) and set(SCOPES) <= DRIVE_SCOPES,
+        "DELEGATED_USER": DELEGATED_USER is None or are_texts([DELEGATED_USER]),
+        "SIGN_IN_PORT": type(SIGN_IN_PORT) is int and SIGN_IN_PORT in range(65536),
     }
-    missing = [f"{name} is missing: README.md has a table of the settings." for name in MISSING]
-    wrong = [text for text in rules if not rules[text] and text.split()[0] not in MISSING]
-    files = check_files([HERE / entry for entry in FILES]) if are_texts(FILES) else []
-    return [*missing, *wrong, *files, *check_client()]
+    wrong = [name for name, holds in rules.items() if not holds]
+    problems = [f"{name} must be there, and be {SETTINGS[name]}." for name in wrong]
+    files = [] if "FILES" in wrong else check_files()
+    return [*problems, *files, *check_client()]
 
 
 def are_texts(values: Any) -> bool:
@@ -355,22 +343,23 @@ def are_texts(values: Any) -> bool:
     return is_list and all(isinstance(value, str) and value.strip() for value in values)
 
 
-def check_files(paths: list[Path]) -> Iterator[str]:
-    names = Counter(path.name for path in paths)
-    for path in paths:
+def check_files() -> Iterator[str]:
+    names = Counter(Path(entry).name for entry in FILES)
+    for entry in FILES:
+        path = HERE / entry
         try:
             if path.is_dir():
                 yield f"FILES: {path} is a folder. List its files."
             elif not path.is_file():
                 yield f"FILES: There is no file at {path}."
+                if re.search(rf"{CONTROL}|\\", entry):
+                    yield PATH_ADVICE
             elif names[path.name] > 1:
                 yield f"FILES: {path} has the same name as another of the files. Rename one."
             else:
                 LocalFile(path)
         except Problem as problem:
             yield f"FILES: {problem}"
-    if any(re.search(rf"{CONTROL}|\\", str(path)) and not path.exists() for path in paths):
-        yield r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t."""
 
 
 def check_client() -> Iterator[str]:
@@ -398,7 +387,10 @@ class LocalFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
-        self.arrived = self.sent = 0  # bytes: what Drive has got; what went out, again included
+        self.id = self.way = ""  # in Drive, and how it gets there
+        self.confirmed = 0  # bytes that Google has got, as it says
+        self.arrived = 0  # likewise, with those that are on their way
+        self.sent = 0  # bytes that went out, with those that were sent again
         with opened(path) as content:
             stat = os.stat(content.fileno())
             self.size, self.modified = stat.st_size, stat.st_mtime_ns
@@ -592,37 +584,33 @@ class Drive:
                 raise
         return None
 
-    def create(
-        self, method: Any, body: Json, patience: float = PATIENCE, **parameters: Any
-    ) -> Json:
-        """Create a file. 409 says that an earlier try, whose answer was lost, has done it."""
+    def create(self, file_id: str, attempt: Callable[[], Json]) -> Json:
+        """Return what attempt() creates. 409 says that an earlier try has created it."""
         try:
-            return self.call(method, patience, body=body, fields=FIELDS, **parameters)
+            return attempt()
         except HttpError as error:
             if error.status_code != 409:
                 raise
-        return self.get(body["id"]) or {}
+        return self.get(file_id) or {}
 
-    def update(self, file_id: str, body: Json) -> Json:
-        return self.call(self.files.update, fileId=file_id, body=body, fields=FIELDS)
+    def update(self, folder_id: str, body: Json) -> Json:
+        return self.call(self.files.update, fileId=folder_id, body=body, fields=FIELDS)
 
     def find_parent(self) -> None:
         """Look whether PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
         if PARENT_ID == "root":  # which the scope drive.file can't ask for
             return
-        parent = self.get(PARENT_ID)
-        if not parent:
+        parent = self.get(PARENT_ID) or {"trashed": True}
+        if parent["trashed"] or parent["mimeType"] != FOLDER_TYPE:
             raise Problem(
-                "PARENT_FOLDER_ID is not in Drive, or out of reach: see SCOPES in README.md. "
-                "It must be the ID or the address of a folder, not its name."
+                "PARENT_FOLDER_ID is no folder, in the trash, or out of reach: see SCOPES in "
+                "README.md. It must be the ID or the address of a folder, not its name."
             )
-        if parent["mimeType"] != FOLDER_TYPE or parent["trashed"]:
-            raise Problem("PARENT_FOLDER_ID is a file, or in the trash. Choose another folder.")
         if drive_id := parent.get("driveId"):
             self.place = {"corpora": "drive", "driveId": drive_id}
             self.place["includeItemsFromAllDrives"] = True
 
-    def list_pages(self, method: Any, key: str, fields: str, **parameters: Any) -> Iterator[Json]:
+    def list_all(self, method: Any, key: str, fields: str, **parameters: Any) -> Iterator[Json]:
         """Yield the items of all pages of a list."""
         parameters["fields"] = f"nextPageToken,{key}({fields})"
         while True:
@@ -635,7 +623,7 @@ class Drive:
     def find(self, query: str) -> Iterator[Json]:
         """Yield all that a query finds outside the trash."""
         options = {"q": f"{query} and trashed = false", "pageSize": 1000} | self.place
-        return self.list_pages(self.files.list, "files", FIELDS, **options)
+        return self.list_all(self.files.list, "files", FIELDS, **options)
 
     def list_folders(self) -> list[Folder]:
         """Return the folders in the parent that have the final or the working name.
@@ -669,11 +657,9 @@ class Connection:
         self.http = build_http()  # which does not take the 308 of an upload session for a redirect
         self.http.timeout = NETWORK_TIMEOUT
 
-    def request(
-        self, uri: str, method: str = "GET", body: Any = None, headers: Any = None, **_: Any
-    ) -> tuple[Any, bytes]:
+    def request(self, *arguments: Any, **options: Any) -> tuple[Any, bytes]:
         try:
-            response, content = self.http.request(uri, method, body, headers)
+            response, content = self.http.request(*arguments, **options)
             if response.status != 401:  # else, google-auth gets a new token and asks again
                 read_answer(response, content)
         except BaseException:
@@ -714,19 +700,21 @@ COPIED, UPLOADED = "copied within Drive (unchanged)", "uploaded"
 # and to go on from there. retry(): what may pass. drive.send(): one request. Two libraries below
 # would send a request again unasked: httplib2 if the connection closes without an answer, and
 # google-auth after a 401. A Body does not let them; anything else that they repeat has an ID.
-def deliver(drive: Drive, plan: Plan, file: LocalFile) -> str:
-    """Have a file in the new folder. Return how it got there."""
-    body = file.metadata() | {"id": plan.ids[file], "parents": [plan.new.id]}
+def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
+    """Have a file in the new folder: copied within Drive, or else uploaded."""
+    body = file.metadata() | {"id": file.id, "parents": [plan.new.id]}
     source = find_same(plan, file) if plan.copies_work else None
     if source and (item := copy(drive, plan, source, body)):
-        verify(item, file, plan.new, source["md5Checksum"])
-        return COPIED
-    # The digest is that of the file on disk, computed beside the sending.
-    digest = ThreadPoolExecutor(1).submit(file.digest, "md5")
-    is_small = file.size <= MULTIPART_LIMIT and file.last_byte != b"\r"
-    item = upload_small(drive, file, body) if is_small else upload_large(drive, file, body)
-    verify(item, file, plan.new, digest.result())
-    return UPLOADED
+        file.way, md5 = COPIED, source["md5Checksum"]
+    else:
+        # The digest is that of the file on disk, computed beside the sending.
+        digest = ThreadPoolExecutor(1).submit(file.digest, "md5")
+        is_small = file.size <= MULTIPART_LIMIT and file.last_byte != b"\r"
+        upload = upload_small if is_small else upload_large
+        item = drive.create(file.id, lambda: upload(drive, file, body))
+        file.way, md5 = UPLOADED, digest.result()
+    verify(item, file, plan.new, md5)
+    return file
 
 
 def find_same(plan: Plan, file: LocalFile) -> Json | None:
@@ -752,12 +740,15 @@ def verify(item: Json, file: LocalFile, new: Folder, md5: str) -> None:
 
 def copy(drive: Drive, plan: Plan, source: Json, body: Json) -> Json | None:
     """Have Drive copy a file. Return None if it has to be uploaded."""
+    options: Json = {"fileId": source["id"], "body": body, "fields": FIELDS}
     try:
-        return drive.create(drive.files.copy, body, COPY_PATIENCE, fileId=source["id"])
+        return drive.create(
+            body["id"], lambda: drive.call(drive.files.copy, COPY_PATIENCE, **options)
+        )
     except HttpError:  # such as 404, if the source is gone by now
         return None
-    except GaveUp as error:  # Google limits the copies of a day, and does not tell the limit.
-        plan.copies_work &= not is_rate_limit(error.__cause__)
+    except Problem as problem:  # Google limits the copies of a day, and does not tell the limit.
+        plan.copies_work &= not RATE_LIMITS & reasons(problem.__cause__)
         return None
 
 
@@ -765,7 +756,7 @@ def upload_small(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send metadata and content in one request. It would swallow a carriage return at the end."""
     with opened(file.path) as content:
         media = MediaIoBaseUpload(io.BytesIO(content.read()), "application/octet-stream")
-    item = drive.create(drive.files.create, body, media_body=media)
+    item = drive.call(drive.files.create, body=body, media_body=media, fields=FIELDS)
     file.sent += file.size
     return item
 
@@ -774,64 +765,63 @@ def upload_large(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send a file in an upload session, or in another one if Google ends it."""
     # Told the size, a full Drive refuses before anything is sent.
     headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(file.size)}
-    start = "POST", SESSION_URL, headers, json.dumps(body)
-    for left in reversed(range(SESSIONS_PER_FILE)):
+    start, sessions = ("POST", SESSION_URL, headers, json.dumps(body)), 0
+    while True:
+        response, _ = retry(lambda: drive.send(*start))
+        sessions += 1
         try:
-            response, _ = retry(lambda: drive.send(*start))
             return send_rest(drive, file, response["location"])
         except HttpError as error:
-            if error.status_code == 409:  # An earlier session has made the file.
-                return drive.get(body["id"]) or {}
             # These refuse the user or the file, not only the session.
-            if not left or error.status_code in (401, 403):
+            is_final = error.status_code in (401, 409) or "storageQuotaExceeded" in reasons(error)
+            if is_final or sessions == SESSIONS_PER_FILE:
                 raise
-    raise AssertionError
 
 
 def send_rest(drive: Drive, file: LocalFile, address: str) -> Json:
     """Send what Google has not got yet in a session. Return the file that it makes of it."""
-    confirmed, is_sure = 0, True  # how many bytes Google has got, and whether that is known
+    file.confirmed, is_sure = 0, True
 
     def attempt() -> Json:
-        nonlocal confirmed, is_sure
+        nonlocal is_sure
         if not is_sure:
-            question = {"Content-Range": f"bytes */{file.size}", "Content-Length": "0"}
+            question = {"Content-Range": f"bytes */{file.size}"}
             response, item = drive.send("PUT", address, question, b"")
             if response.status != 308:
                 return item  # the upload is complete
             last = response.get("range", "bytes=0--1").removeprefix("bytes=0-")  # none: no byte
-            confirmed = file.arrived = int(last) + 1
-            if confirmed == file.size:
+            file.confirmed = file.arrived = int(last) + 1
+            if file.confirmed == file.size:
                 raise ConnectionResetError("Google has got all, but has not made the file yet")
         is_sure = False
-        rest = {"Content-Range": f"bytes {confirmed}-{file.size - 1}/{file.size}"}
-        rest["Content-Length"] = str(file.size - confirmed)  # else, http.client sends no length
-        response, item = drive.send("PUT", address, rest, Body(file, confirmed))
+        headers = {"Content-Range": f"bytes {file.confirmed}-{file.size - 1}/{file.size}"}
+        headers["Content-Length"] = str(file.size - file.confirmed)  # else, it goes in chunks
+        response, item = drive.send("PUT", address, headers, Body(file))
         if response.status == 308:
             raise ConnectionResetError("Google has not kept all that was sent")
         return item
 
-    return retry(attempt, progress=lambda: confirmed)
+    return retry(attempt, file=file)
 
 
 class Body:
-    """A file from some byte on, on its way to Google: little of it is in memory at a time.
+    """What Google has not got of a file, on its way: little of it is in memory at a time.
 
     It can be gone through once: a request that is sent again unasked fails like a line that breaks.
     Each piece has NETWORK_TIMEOUT for itself, where Python's is for all that is sent at once.
     https://docs.python.org/3/library/socket.html#socket.socket.sendall
     """
 
-    def __init__(self, file: LocalFile, begin: int) -> None:
-        self.file, self.begin, self.is_used = file, begin, False
+    def __init__(self, file: LocalFile) -> None:
+        self.file, self.is_used = file, False
 
     def __iter__(self) -> Iterator[bytes]:
         if self.is_used:
             raise ConnectionResetError("it broke off while sending")
         self.is_used, file = True, self.file
-        file.arrived = self.begin
+        file.arrived = file.confirmed
         with opened(file.path) as content:
-            content.seek(self.begin)
+            content.seek(file.confirmed)
             while file.arrived < file.size:
                 piece = content.read(min(PIECE_SIZE, file.size - file.arrived))
                 if not piece:
@@ -846,10 +836,6 @@ class Problem(Exception):
     """Ends the run. Its text is the whole message."""
 
 
-class GaveUp(Problem):
-    """What retry() waited for did not come. Its cause is the last fault."""
-
-
 # The network's. opened() has made a Problem of a file's OSError.
 NETWORK_ERRORS = (OSError, http.client.HTTPException, httplib2.HttpLib2Error, TransportError)
 FAULTS = (HttpError, GoogleAuthError, OAuth2Error, *NETWORK_ERRORS)
@@ -857,12 +843,12 @@ NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google. Open any web page to 
 # Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
 RATE_LIMITS = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
 SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
-EXPLANATIONS = {
+EXPLANATIONS = dict.fromkeys(
+    RATE_LIMITS, "Google allows no more for now. If it lasts (750 GB a day): run again tomorrow."
+) | {
     "accessNotConfigured": "The Google Drive API is not enabled in your project. Enable it at the "
     "address that follows, wait some minutes, and run again.",
-    "appNotAuthorizedToFile": "The scope drive.file does not reach this. See SCOPES in README.md.",
     "authError": "Google does not accept the sign-in any more. Run again, and sign in.",
-    "domainPolicy": "Your Workspace administrator does not allow apps to use Drive. Ask them.",
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES.",
     "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json; run again.",
     "notFound": "This is not in Drive, or out of reach. Run again, or see SCOPES in README.md.",
@@ -887,39 +873,34 @@ def reasons(error: BaseException | None) -> set[str]:
         return {error.error}
     if isinstance(error, ssl.SSLCertVerificationError):
         return {"CERTIFICATE_VERIFY_FAILED"}
-    if not isinstance(error, HttpError):
-        return set()
-    found = {"authError"} if error.status_code == 401 else set()
-    with suppress(ValueError, LookupError, TypeError, AttributeError):
-        said = json.loads(error.content)["error"]
-        if isinstance(said, str):  # The token server has no more than a word.
-            return {said}
-        entries = said.get("errors", []) + said.get("details", [])
-        found |= {entry["reason"] for entry in entries if "reason" in entry}
-    return found
-
-
-def is_rate_limit(error: BaseException | None) -> bool:
-    is_refused = isinstance(error, HttpError) and error.status_code == 429
-    return is_refused or bool(RATE_LIMITS & reasons(error))
+    found = set()
+    if isinstance(error, HttpError):
+        found = {{401: "authError", 429: "rateLimitExceeded"}.get(error.status_code, "")}
+        with suppress(ValueError, LookupError, TypeError, AttributeError):
+            said = json.loads(error.content)["error"]
+            if isinstance(said, str):  # The token server has no more than a word.
+                return {said}
+            entries = said.get("errors", []) + said.get("details", [])
+            found |= {entry.get("reason", "") for entry in entries}
+    return found - {""}
 
 
 def is_transient(error: Exception) -> bool:
     """Say whether the same request may succeed a little later."""
     if isinstance(error, HttpError):
-        return is_rate_limit(error) or error.status_code == 408 or error.status_code >= 500
-    if isinstance(error, NETWORK_ERRORS):
-        return not isinstance(error, ssl.SSLCertVerificationError)
-    return False
+        status = error.status_code
+        return status == 408 or status >= 500 or bool(RATE_LIMITS & reasons(error))
+    is_network = isinstance(error, NETWORK_ERRORS)
+    return is_network and not isinstance(error, ssl.SSLCertVerificationError)
 
 
 def retry(
-    attempt: Callable[[], Any], patience: float = PATIENCE, progress: Callable[[], int] = int
+    attempt: Callable[[], Any], patience: float = PATIENCE, file: LocalFile | None = None
 ) -> Any:
     """Return what attempt() returns, making it again while its faults are transient.
 
-    Raise a fault that is not, or GaveUp if the next attempt would begin more than patience seconds
-    after the first fault, or the first one since progress() was highest.
+    Raise a fault that is not, or Problem if the next attempt would begin more than patience seconds
+    after the first fault, or the first one since Google has confirmed more of the file.
     """
     deadline, next_wait, best_progress = 0.0, FIRST_WAIT, -1
     while True:
@@ -928,18 +909,15 @@ def retry(
         except FAULTS as error:
             if not is_transient(error):
                 raise
-            if progress() > best_progress:
-                best_progress, next_wait = progress(), FIRST_WAIT
+            if (progress := file.confirmed if file else 0) > best_progress:
+                best_progress, next_wait = progress, FIRST_WAIT
                 deadline = time.monotonic() + patience
             asked = error.resp.get("retry-after", "") if isinstance(error, HttpError) else ""
             least = int(asked) if re.fullmatch(r"\d{1,9}", asked) else 0
             seconds = max(random.uniform(next_wait / 2, next_wait), least)
             if time.monotonic() + seconds > deadline:
                 when = f"Run again in {timedelta(seconds=round(seconds))} or later."
-                day = "This may be a limit of a day (750 GB, fewer copies): run again tomorrow."
-                raise GaveUp(
-                    f"{explain(error)} {day if is_rate_limit(error) and not least else when}"
-                ) from error
+                raise Problem(f"{explain(error)} {when}") from error
             report.say(f"{report.step}: {explain(error)} Trying again in {seconds:.1f} s.")
         time.sleep(seconds)
         next_wait = min(2 * next_wait, LONGEST_WAIT)
@@ -948,18 +926,11 @@ def retry(
 def explain(error: Exception) -> str:
     """Say what happened and what to do, with the words of Google or Python at the end."""
     known = [text for reason, text in EXPLANATIONS.items() if reason in reasons(error)]
-    text = "Google refused this."
-    if known:
-        text = known[0]
-    elif isinstance(error, NETWORK_ERRORS):
-        text = "The connection to Google failed."
-    elif is_rate_limit(error):
-        text = "Google asks for fewer calls at a time."
-    elif is_transient(error):
-        text = "Google can't answer at the moment."
-    elif isinstance(error, OAuth2Error):
-        text = "Google did not sign you in. Run again."
-    return f"{text} ({quote(error)})"
+    if isinstance(error, NETWORK_ERRORS):
+        known.append("The connection to Google failed.")
+    if is_transient(error):
+        known.append("Google can't answer at the moment.")
+    return f"{[*known, 'Google refused this.'][0]} ({quote(error)})"
 
 
 def quote(error: Exception) -> str:
@@ -972,11 +943,7 @@ def quote(error: Exception) -> str:
 
 # ---- Output --------------------------------------------------------------------------------------
 def amount(size: float) -> str:
-    units = ["byte" if size == 1 else "bytes", "kB", "MB", "GB"]
-    while size >= 999.95 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.1f} {units[0]}".replace(".0 byte", " byte")
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,.0f} bytes"
 
 
 class Report:
@@ -994,10 +961,6 @@ class Report:
         """Note which step begins, before it changes anything."""
         with self.lock:
             self.step, self.standing = step, standing or self.standing
-
-    def freeze(self) -> None:
-        """Keep the lock for good, so that how Drive stands stays true: no step can begin now."""
-        self.lock.acquire()
 
     def say(self, text: str) -> None:
         self.write(text, sys.stderr)
@@ -1081,7 +1044,7 @@ def parse_arguments() -> argparse.Namespace:
 def end(status: int, text: str) -> int:
     """Say how the run ended and how it leaves Drive."""
     try:
-        report.freeze()
+        report.lock.acquire()  # for good: no step can begin any more, so the last line stays true
         report.say(f"{report.step}: {text}\n{report.standing}")
     finally:  # at a second Ctrl-C, too
         os._exit(status)
