@@ -347,15 +347,16 @@ def check_files() -> Iterator[str]:
     names = Counter(Path(entry).name for entry in FILES)
     for entry in FILES:
         path = HERE / entry
+        shown = re.sub(CONTROL, "?", str(path))
         try:
             if path.is_dir():
-                yield f"FILES: {path} is a folder. List its files."
+                yield f"FILES: {shown} is a folder. List its files."
             elif not path.is_file():
-                yield f"FILES: There is no file at {path}."
+                yield f"FILES: There is no file at {shown}."
                 if re.search(rf"{CONTROL}|\\", entry):
                     yield PATH_ADVICE
             elif names[path.name] > 1:
-                yield f"FILES: {path} has the same name as another of the files. Rename one."
+                yield f"FILES: {shown} has the same name as another of the files. Rename one."
             else:
                 LocalFile(path)
         except Problem as problem:
@@ -489,7 +490,8 @@ def ask_consent(client: Json) -> Any:
         with socket.create_server(("127.0.0.1", SIGN_IN_PORT)) as server:
             port = server.getsockname()[1]
     except OSError as error:
-        raise Problem(f"SIGN_IN_PORT can't be used. Choose another. ({error.strerror})")
+        cure = "Choose another, or run again in a minute."
+        raise Problem(f"SIGN_IN_PORT can't be used now. {cure} ({error.strerror})")
     words = (
         "To sign in to Google, open this link, unless a browser opens by itself:\n{url}\n"
         "No browser here? On a machine with one, run this line and open the link there:\n"
@@ -577,11 +579,8 @@ class Drive:
 
     def get(self, file_id: str) -> Json | None:
         """Return what Drive knows of a file, or None if it is not there or out of reach."""
-        try:
+        with suppress_not_found():
             return self.call(self.files.get, fileId=file_id, fields=FIELDS)
-        except HttpError as error:
-            if "notFound" not in reasons(error):
-                raise
         return None
 
     def create(self, file_id: str, attempt: Callable[[], Json]) -> Json:
@@ -620,10 +619,12 @@ class Drive:
                 return
             parameters["pageToken"] = page["nextPageToken"]
 
-    def find(self, query: str) -> Iterator[Json]:
-        """Yield all that a query finds outside the trash."""
+    def find(self, query: str) -> list[Json]:
+        """Return all that a query finds outside the trash: nothing, in a folder that is gone."""
         options = {"q": f"{query} and trashed = false", "pageSize": 1000} | self.place
-        return self.list_all(self.files.list, "files", FIELDS, **options)
+        with suppress_not_found():
+            return list(self.list_all(self.files.list, "files", FIELDS, **options))
+        return []
 
     def list_folders(self) -> list[Folder]:
         """Return the folders in the parent that have the final or the working name.
@@ -647,6 +648,15 @@ class Drive:
         return [new for answer in answers for new in answer["ids"]][:count]
 
 
+@contextmanager
+def suppress_not_found() -> Iterator[None]:
+    try:
+        yield
+    except HttpError as error:
+        if "notFound" not in reasons(error):
+            raise
+
+
 class Connection:
     """What Drive and Google's token server answer on it is JSON, or raised as an error.
 
@@ -660,7 +670,8 @@ class Connection:
     def request(self, *arguments: Any, **options: Any) -> tuple[Any, bytes]:
         try:
             response, content = self.http.request(*arguments, **options)
-            if response.status != 401:  # else, google-auth gets a new token and asks again
+            # Upon a 401 of Drive's, google-auth gets a new token and makes the request again.
+            if response.status != 401 or "authorization" not in options["headers"]:
                 read_answer(response, content)
         except BaseException:
             self.http.close()
@@ -938,6 +949,8 @@ def quote(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error)
     if isinstance(error, HttpError):
         text = f"{error.status_code} {' '.join(sorted(reasons(error)))} {error.reason}"
+    elif isinstance(error, OAuth2Error):
+        text = f"{error.error} {error.description}"
     return " ".join(text.split())[:400] or type(error).__name__
 
 
@@ -1001,7 +1014,7 @@ report = Report()
 # ---- Start and end -------------------------------------------------------------------------------
 def main() -> int:
     """Run, and turn whatever ends the run into a message and an exit status."""
-    if sys.stdout:
+    with suppress(AttributeError):  # with pythonw or IDLE
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.disable()  # the libraries' own remarks
     dry_run = parse_arguments().dry_run
