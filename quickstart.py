@@ -74,11 +74,9 @@ try:
     from google.oauth2.credentials import Credentials
     from google.oauth2.service_account import Credentials as ServiceAccount
     from google_auth_httplib2 import AuthorizedHttp, Request
-    from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
     from googleapiclient.discovery import build
     from googleapiclient.errors import HttpError
     from googleapiclient.http import MediaIoBaseUpload, build_http
-    from oauthlib.oauth2 import OAuth2Error
 except ImportError as error:
     print("Run quickstart.py with the Python in .venv, 3.11 or newer, or", file=sys.stderr)
     print(f"run: {sys.executable} -m pip install -r requirements.txt ({error})", file=sys.stderr)
@@ -156,7 +154,8 @@ class Plan:
     known: set[str]  # IDs of the folders that had the final name
     going: list[Folder]  # those that the new folder would supersede by now
     staying: list[Folder]
-    held: dict[str, list[Json]]  # the files in those that go, by size
+    held: dict[str, dict[str, Json]]  # the files in those that go, by size and SHA-256
+    unlisted: list[str]  # names of the files in the old folder that FILES lacks
     parents: list[str] | None = None  # of the new folder, once it is there
     copies_work: bool = True
 
@@ -171,20 +170,21 @@ def make_plan(drive: Drive, files: list[LocalFile]) -> Plan:
     new = Folder(folder_id, FOLDER_NAME, max(highest + 1, int(time.time())))
     known = {folder.id for folder in folders if folder.name == FOLDER_NAME}
     going, staying = sort_out(folders, known, new)
-    held: dict[str, list[Json]] = {}
+    old, names, unlisted = newest_complete(going), {file.name for file in files}, []
+    held: dict[str, dict[str, Json]] = {}
     for folder in going:
         for item in drive.find(f"'{folder.id}' in parents"):
-            held.setdefault(item.get("size", ""), []).append(item)
-    return Plan(files, new, known, going, staying, held)
+            held.setdefault(item.get("size", ""), {})[item.get("sha256Checksum", "")] = item
+            if folder == old and item["name"] not in names:
+                unlisted.append(item["name"])
+    return Plan(files, new, known, going, staying, held, unlisted)
 
 
 def preview(plan: Plan) -> None:
-    old, names = newest_complete(plan.going), [file.name for file in plan.files]
     for file in plan.files:
         report.result(f"to be {COPIED if find_same(plan, file) else UPLOADED}  {file}")
-    for item in (item for items in plan.held.values() for item in items):
-        if old and item["parents"] == [old.id] and item["name"] not in names:
-            report.result(f"to be left out (not in FILES)  {item['name']}")
+    for name in plan.unlisted:
+        report.result(f"to be left out (not in FILES)  {name}")
     for folder in plan.going:
         report.result(f"to be {FATE}  {folder}")
     for folder in plan.staying:
@@ -369,8 +369,8 @@ def check_client() -> Iterator[str]:
         if "installed" not in client:
             service_account(client).signer.sign(b"")  # to see that the key is of the right kind
             return
-        InstalledAppFlow.from_client_config(client, SCOPES)
-        if "YOUR_" in client["installed"]["client_secret"]:
+        keys = "client_id", "client_secret", "auth_uri", "token_uri"
+        if "YOUR_" in "".join(client["installed"][key] for key in keys):
             yield f"credentials.json is still the example. {GET_CLIENT}"
         if DELEGATED_USER:
             yield "DELEGATED_USER works only with a service account. Set it to None."
@@ -485,6 +485,10 @@ def save_token(credentials: Any) -> None:
 
 def ask_consent(client: Json) -> Any:
     """Return a new sign-in, to which the user consents in a browser, and save it."""
+    # Imported here, since they take a while and few runs need them.
+    from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
+    from oauthlib.oauth2 import OAuth2Error
+
     flow = InstalledAppFlow.from_client_config(client, SCOPES)
     try:  # The port is chosen here, since it is part of the words.
         with socket.create_server(("127.0.0.1", SIGN_IN_PORT)) as server:
@@ -508,6 +512,9 @@ def ask_consent(client: Json) -> Any:
         raise Problem("Nobody signed in. Run again, and sign in on Google's page.")
     except Warning:  # which oauthlib raises if Google grants other scopes
         raise Problem("You did not allow all SCOPES. Run again, and select every checkbox.")
+    except OAuth2Error as error:
+        text = EXPLANATIONS.get(error.error, "Google did not sign you in. Run again.")
+        raise Problem(f"{text} ({error.error} {error.description})")
     save_token(flow.credentials)
     report.say("Signed in. Later runs don't ask, if you run this at least every 6 months.")
     return flow.credentials
@@ -718,12 +725,10 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     if source and (item := copy(drive, plan, source, body)):
         file.way, md5 = COPIED, source["md5Checksum"]
     else:
-        # The digest is that of the file on disk, computed beside the sending.
-        digest = ThreadPoolExecutor(1).submit(file.digest, "md5")
         is_small = file.size <= MULTIPART_LIMIT and file.last_byte != b"\r"
         upload = upload_small if is_small else upload_large
         item = drive.create(file.id, lambda: upload(drive, file, body))
-        file.way, md5 = UPLOADED, digest.result()
+        file.way, md5 = UPLOADED, file.digest("md5")  # of what is on disk, whatever was sent
     verify(item, file, plan.new, md5)
     return file
 
@@ -733,9 +738,8 @@ def find_same(plan: Plan, file: LocalFile) -> Json | None:
 
     Anybody can make two files of one MD5. Where Drive has no SHA-256, it gets the file once more.
     """
-    candidates = plan.held.get(str(file.size), [])
-    digest = file.digest("sha256") if candidates else ""
-    return next((item for item in candidates if item.get("sha256Checksum") == digest), None)
+    candidates = plan.held.get(str(file.size))
+    return candidates.get(file.digest("sha256")) if candidates else None
 
 
 def verify(item: Json, file: LocalFile, new: Folder, md5: str) -> None:
@@ -849,7 +853,7 @@ class Problem(Exception):
 
 # The network's. opened() has made a Problem of a file's OSError.
 NETWORK_ERRORS = (OSError, http.client.HTTPException, httplib2.HttpLib2Error, TransportError)
-FAULTS = (HttpError, GoogleAuthError, OAuth2Error, *NETWORK_ERRORS)
+FAULTS = (HttpError, GoogleAuthError, *NETWORK_ERRORS)
 NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google. Open any web page to see its page."
 # Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
 RATE_LIMITS = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
@@ -880,8 +884,6 @@ EXPLANATIONS = dict.fromkeys(
 
 def reasons(error: BaseException | None) -> set[str]:
     """Return Google's reasons from the JSON of its answer, or OpenSSL's for a certificate."""
-    if isinstance(error, OAuth2Error):
-        return {error.error}
     if isinstance(error, ssl.SSLCertVerificationError):
         return {"CERTIFICATE_VERIFY_FAILED"}
     found = set()
@@ -949,8 +951,6 @@ def quote(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error)
     if isinstance(error, HttpError):
         text = f"{error.status_code} {' '.join(sorted(reasons(error)))} {error.reason}"
-    elif isinstance(error, OAuth2Error):
-        text = f"{error.error} {error.description}"
     return " ".join(text.split())[:400] or type(error).__name__
 
 
