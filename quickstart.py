@@ -107,9 +107,7 @@ Json = dict[str, Any]  # a JSON object
 # How retry() waits out what may pass.
 FIRST_WAIT = 1.0  # seconds before the second try; each further wait is twice as long,
 LONGEST_WAIT = 64.0  # up to this
-# Seconds from the first fault until retry() gives up. Google may need as long to make a very large
-# file of what it has got.
-PATIENCE = 900.0
+PATIENCE = 900.0  # seconds from the first fault: Google may need them to make a very large file
 COPY_PATIENCE = 30.0  # likewise, for a copy: what is not copied is uploaded
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 
@@ -152,8 +150,8 @@ class Plan:
     files: list[LocalFile]
     new: Folder
     known: set[str]  # IDs of the folders that had the final name
-    going: list[Folder]  # those that the new folder would supersede by now
-    staying: list[Folder]
+    going: Folders  # those that the new folder would supersede by now
+    staying: Folders
     held: dict[str, dict[str, Json]]  # the files in those that go, by size and SHA-256
     unlisted: list[str]  # names of the files in the old folder that FILES lacks
     parents: list[str] | None = None  # of the new folder, once it is there
@@ -182,22 +180,20 @@ def make_plan(drive: Drive, files: list[LocalFile]) -> Plan:
 
 def preview(plan: Plan) -> None:
     for file in plan.files:
-        report.result(f"to be {COPIED if find_same(plan, file) else UPLOADED}  {file}")
+        report.say(f"to be {COPIED if find_same(plan, file) else UPLOADED}  {file}", "stdout")
     for name in plan.unlisted:
-        report.result(f"to be left out (not in FILES)  {name}")
+        report.say(f"to be left out (not in FILES)  {name}", "stdout")
     for folder in plan.going:
-        report.result(f"to be {FATE}  {folder}")
+        report.say(f"to be {FATE}  {folder}", "stdout")
     for folder in plan.staying:
-        report.result(f"to be {LEFT_ALONE}  {folder}")
+        report.say(f"to be {LEFT_ALONE}  {folder}", "stdout")
 
 
 def create_folder(drive: Drive, plan: Plan) -> None:
     """Create the new folder. Nobody may see into it who could not see into the old one."""
     body: Json = {"id": plan.new.id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
     body |= {"parents": [PARENT_ID], "appProperties": {MARK: str(plan.new.generation)}}
-    item = drive.create(
-        plan.new.id, lambda: drive.call(drive.files.create, body=body, fields=FIELDS)
-    )
+    item = drive.create(plan.new.id, lambda: drive.call(drive.files.create, body=body))
     plan.parents = item.get("parents")
     old = newest_complete(plan.going)
     if old and old.is_limited and PARENT_ID != "root":  # whose owner alone sees what is in it
@@ -214,7 +210,7 @@ def fill_folder(drive: Drive, plan: Plan) -> None:
     pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
     for job in as_completed([pool.submit(deliver, drive, plan, file) for file in plan.files]):
         file = job.result()  # raises what the job has raised
-        report.result(f"{file.way}  {file}")
+        report.say(f"{file.way}  {file}", "stdout")
     report.files = []
 
 
@@ -265,9 +261,7 @@ def rename(drive: Drive, plan: Plan) -> None:
 # run removes nothing but what is lower than its own complete folder, the highest complete one never
 # goes, whatever other runs do meanwhile. Lists may be late: remove() looks at each folder again,
 # and what somebody has renamed, moved or put into the trash stays as they left it.
-def sort_out(
-    folders: list[Folder], known: set[str], new: Folder
-) -> tuple[list[Folder], list[Folder]]:
+def sort_out(folders: Folders, known: set[str], new: Folder) -> tuple[Folders, Folders]:
     """Return the folders that the new one supersedes, and those of somebody else, which stay."""
     lower = [folder for folder in folders if folder.order < new.order]
     going = [folder for folder in lower if folder.generation or folder.id in known]
@@ -280,33 +274,33 @@ def remove(drive: Drive, folder: Folder, parents: list[str] | None) -> None:
         item = drive.get(folder.id) or {"trashed": True}
         is_in_place = parents and item.get("parents") == parents and item["name"] in names
         if item["trashed"] or not is_in_place:
-            report.result(f"left alone (renamed, moved or removed by somebody)  {folder}")
+            report.say(f"left alone (renamed, moved or removed by somebody)  {folder}", "stdout")
             return
         if DELETE_PERMANENTLY:
-            drive.call(drive.files.delete, fileId=folder.id)
+            drive.call(drive.files.delete, fileId=folder.id, fields=None)
         else:
             drive.update(folder.id, {"trashed": True})
-        report.result(f"{FATE}  {folder}")
+        report.say(f"{FATE}  {folder}", "stdout")
     except HttpError as error:
-        report.result(f"not removable, so it stays  {folder}  ({quote(error)})")
+        report.say(f"not removable, so it stays  {folder}  ({quote(error)})", "stdout")
 
 
-def newest_complete(folders: list[Folder]) -> Folder | None:
+def newest_complete(folders: Folders) -> Folder | None:
     complete = [folder for folder in folders if folder.name == FOLDER_NAME]
     return max(complete, key=lambda folder: folder.order, default=None)
 
 
-def say_end(plan: Plan, lost: list[str], staying: list[Folder]) -> None:
+def say_end(plan: Plan, lost: list[str], staying: Folders) -> None:
     for folder in staying:
-        report.result(f"{LEFT_ALONE}  {folder}")
+        report.say(f"{LEFT_ALONE}  {folder}", "stdout")
     for what in lost:
-        report.result(f"not carried over from the old folder  {what}")
-    ways = Counter(file.way for file in plan.files)
-    counts = ", ".join(f"{count} {way}" for way, count in ways.items())
+        report.say(f"not carried over from the old folder  {what}", "stdout")
+    ways = Counter(file.way for file in plan.files).items()
+    counts = ", ".join(f"{count} {way}" for way, count in ways)
     sent = amount(sum(file.sent for file in plan.files))
     seconds = time.monotonic() - report.began
-    report.result(f'"{FOLDER_NAME}" is complete: {counts}; {sent} sent in {seconds:.1f} s.')
-    report.result(f"It has a new link:\n{plan.new.link}")
+    report.say(f'"{FOLDER_NAME}" is complete: {counts}; {sent} sent in {seconds:.1f} s.', "stdout")
+    report.say(f"It has a new link:\n{plan.new.link}", "stdout")
 
 
 # ---- Checking the settings and the files ---------------------------------------------------------
@@ -560,6 +554,9 @@ class Folder(NamedTuple):
         return f'"{self.name}" {self.link}'
 
 
+Folders = list[Folder]
+
+
 class Drive:
     """Calls Drive. What a call creates has its ID beforehand, so that no try creates it twice."""
 
@@ -582,12 +579,14 @@ class Drive:
         return retry(lambda: self.send(*parts), patience)[1]
 
     def call(self, method: Any, patience: float = PATIENCE, **parameters: Any) -> Json:
-        return self.execute(method(supportsAllDrives=True, **parameters), patience)
+        """Call a method of the Drive API, with retry(), and return the answer."""
+        shared = {"supportsAllDrives": True, "fields": FIELDS}
+        return self.execute(method(**shared | parameters), patience)
 
     def get(self, file_id: str) -> Json | None:
         """Return what Drive knows of a file, or None if it is not there or out of reach."""
         with suppress_not_found():
-            return self.call(self.files.get, fileId=file_id, fields=FIELDS)
+            return self.call(self.files.get, fileId=file_id)
         return None
 
     def create(self, file_id: str, attempt: Callable[[], Json]) -> Json:
@@ -600,7 +599,7 @@ class Drive:
         return self.get(file_id) or {}
 
     def update(self, folder_id: str, body: Json) -> Json:
-        return self.call(self.files.update, fileId=folder_id, body=body, fields=FIELDS)
+        return self.call(self.files.update, fileId=folder_id, body=body)
 
     def find_parent(self) -> None:
         """Look whether PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
@@ -633,7 +632,7 @@ class Drive:
             return list(self.list_all(self.files.list, "files", FIELDS, **options))
         return []
 
-    def list_folders(self) -> list[Folder]:
+    def list_folders(self) -> Folders:
         """Return the folders in the parent that have the final or the working name.
 
         The names are compared here: Drive's index of names takes upper and lower case for the same,
@@ -719,7 +718,7 @@ COPIED, UPLOADED = "copied within Drive (unchanged)", "uploaded"
 # would send a request again unasked: httplib2 if the connection closes without an answer, and
 # google-auth after a 401. A Body does not let them; anything else that they repeat has an ID.
 def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
-    """Have a file in the new folder: copied within Drive, or else uploaded."""
+    """Have a file in the new folder: copied within Drive, or else uploaded, then verified."""
     body = file.metadata() | {"id": file.id, "parents": [plan.new.id]}
     source = find_same(plan, file) if plan.copies_work else None
     if source and (item := copy(drive, plan, source, body)):
@@ -729,7 +728,13 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
         upload = upload_small if is_small else upload_large
         item = drive.create(file.id, lambda: upload(drive, file, body))
         file.way, md5 = UPLOADED, file.digest("md5")  # of what is on disk, whatever was sent
-    verify(item, file, plan.new, md5)
+    now = LocalFile(file.path)
+    if (now.size, now.modified) != (file.size, file.modified):
+        raise Problem(f"{file.path} {CHANGED}")
+    is_whole = item.get("size") == str(file.size) and item.get("md5Checksum") == md5
+    if not is_whole or item.get("parents") != [plan.new.id] or item.get("trashed"):
+        raise Problem(f"Drive did not confirm the content of {file.name}. Run again.")
+    file.arrived = file.size
     return file
 
 
@@ -742,23 +747,12 @@ def find_same(plan: Plan, file: LocalFile) -> Json | None:
     return candidates.get(file.digest("sha256")) if candidates else None
 
 
-def verify(item: Json, file: LocalFile, new: Folder, md5: str) -> None:
-    """Raise Problem unless the item in Drive is the file, and the file is as it was."""
-    now = LocalFile(file.path)
-    if (now.size, now.modified) != (file.size, file.modified):
-        raise Problem(f"{file.path} {CHANGED}")
-    is_whole = item.get("size") == str(file.size) and item.get("md5Checksum") == md5
-    if not is_whole or item.get("parents") != [new.id] or item.get("trashed"):
-        raise Problem(f"Drive did not confirm the content of {file.name}. Run again.")
-    file.arrived = file.size
-
-
 def copy(drive: Drive, plan: Plan, source: Json, body: Json) -> Json | None:
     """Have Drive copy a file. Return None if it has to be uploaded."""
-    options: Json = {"fileId": source["id"], "body": body, "fields": FIELDS}
+    parameters = {"fileId": source["id"], "body": body}
     try:
         return drive.create(
-            body["id"], lambda: drive.call(drive.files.copy, COPY_PATIENCE, **options)
+            body["id"], lambda: drive.call(drive.files.copy, COPY_PATIENCE, **parameters)
         )
     except HttpError:  # such as 404, if the source is gone by now
         return None
@@ -771,7 +765,7 @@ def upload_small(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send metadata and content in one request. It would swallow a carriage return at the end."""
     with opened(file.path) as content:
         media = MediaIoBaseUpload(io.BytesIO(content.read()), "application/octet-stream")
-    item = drive.call(drive.files.create, body=body, media_body=media, fields=FIELDS)
+    item = drive.call(drive.files.create, body=body, media_body=media)
     file.sent += file.size
     return item
 
@@ -975,19 +969,14 @@ class Report:
         with self.lock:
             self.step, self.standing = step, standing or self.standing
 
-    def say(self, text: str) -> None:
-        self.write(text, sys.stderr)
-
-    def result(self, text: str) -> None:
-        self.write(text, sys.stdout)
-
-    def write(self, text: str, stream: Any) -> None:
-        """Print on a stream, if there is one. Output that can't be written stops no run."""
+    def say(self, text: str, stream: str = "stderr") -> None:
+        """Print on sys.stderr or sys.stdout. Output that can't be written stops no run."""
         text = "\n".join(re.sub(CONTROL, "?", line) for line in text.split("\n"))
         with self.lock:
             self.show("")
             with suppress(OSError, ValueError):
-                print(text, file=stream, flush=True) if stream else None
+                if file := getattr(sys, stream):  # none with pythonw
+                    print(text, file=file, flush=True)
 
     def show(self, line: str) -> None:
         """On a terminal, replace the progress line. (Windows' NUL is one, but has no size.)"""
