@@ -1,369 +1,172 @@
-"""How long a run takes, beside rclone and the usual few lines: `python tests/bench.py`.
+"""How long a run takes, beside rclone and the usual few lines: `python tests/bench.py --help`.
 
-All of them talk to the fake, which has a process of its own and the round trip time and bandwidth
-of each case. Prints tables, keeps no file. Takes some minutes, on a machine that is otherwise idle.
+Each program talks to a fake in a process of its own, which has the round trip and the bandwidth of
+the case. It runs twice: first into an empty Drive, then again with nothing new. Figures are medians.
+The bars are what quickstart.py is held to on two cores that have nothing else to do. For Linux.
 """
 
-import http.client
+import argparse
 import json
 import multiprocessing
 import os
-import ssl
+import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fake_google import FakeGoogle
 from rclone_remote import rclone_environment
+from real_drive.settings import edit_settings
 from workdir import REPOSITORY, clean_environment
 
-FOLDER_NAME = "Quickstart uploads"
-TRANSFERS = 4
-RCLONE = Path(sys.executable).parent / "rclone"
-MB = 1_000_000
-
+MIB = 1024 * 1024
 # What Google's own examples add up to: delete the old folder, then one file after the other.
 NAIVE = """
-import json
-import os.path
-
-from google.auth.transport.requests import Request
+import os, sys
 from google.oauth2.credentials import Credentials
-from google_auth_oauthlib.flow import InstalledAppFlow
 from googleapiclient.discovery import build
 from googleapiclient.http import MediaFileUpload
 
-SCOPES = ["https://www.googleapis.com/auth/drive.file"]
-with open("files.json") as file:
-    paths = json.load(file)
-credentials = Credentials.from_authorized_user_file("token.json", SCOPES)
-if not credentials.valid:
-    credentials.refresh(Request())
-files = build("drive", "v3", credentials=credentials).files()
+account = Credentials.from_authorized_user_file("token.json")
+files = build("drive", "v3", credentials=account).files()
 query = "name = 'Quickstart uploads' and trashed = false"
 for folder in files.list(q=query, fields="files(id)").execute()["files"]:
     files.delete(fileId=folder["id"]).execute()
 body = {"name": "Quickstart uploads", "mimeType": "application/vnd.google-apps.folder"}
 parent = files.create(body=body, fields="id").execute()["id"]
-for path in paths:
+for path in sys.argv[1:]:
     body = {"name": os.path.basename(path), "parents": [parent]}
     media = MediaFileUpload(path, resumable=True)
-    print(files.create(body=body, media_body=media, fields="id").execute()["id"])
+    files.create(body=body, media_body=media, fields="id").execute()
 """
 
 
-# ---- The fake, in a process of its own -----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Line:
-    round_trip: float = 0.0  # seconds a call
+class Case(NamedTuple):
+    count: int  # files
+    size: int  # bytes of each
+    bar: str = ""
+    round_trip: float = 0  # seconds
     bandwidth: float | None = None  # bytes a second
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A call, as the fake saw it."""
-
-    operation: str
-    started: float  # by time.monotonic(), which all processes share
-    ended: float
-    content_bytes: int
-
-
-@dataclass
-class Remote:
-    pipe: Connection
-    environment: dict[str, str]
-    credentials: dict[str, Any]
-    token: dict[str, Any]
-
-    def calls(self) -> list[Seen]:
-        """The calls since the last time that this was asked."""
-        self.pipe.send(True)
-        found: list[Seen] = self.pipe.recv()
-        return found
+CASES = {
+    "large": Case(1, 256 * MIB, "first run: 0.97 x rclone, 1.16 x line", 0.2, 10e6),
+    "two": Case(2, 150 * MIB, "first run: 1.05 x rclone, 1.30 x line", 0.1, 40e6),
+    "small": Case(60, 20_000, "first run: no slower than earlier versions", 0.1),
+    "unchanged": Case(1000, 20_000, "second run: 12 s", 0.02),
+    "memory": Case(4, 300 * MIB, "both runs: + 12 MiB"),
+}
 
 
-def serve(pipe: Connection, line: Line) -> None:
-    with FakeGoogle(line.round_trip, line.bandwidth) as google:
-        google.drive.name_lag = 0  # the other contenders look for their folder by its name
+def serve(pipe, case):
+    # Not above: Linux counts the memory of whoever starts a program as the program's, too.
+    from fake_google import FakeGoogle
+
+    with FakeGoogle(case.round_trip, case.bandwidth) as google:
+        google.drive.name_lag = 0
         pipe.send((google.environment(), google.credentials(), google.token()))
-        told = 0
         while pipe.recv():
-            calls = google.log[told:]
-            told += len(calls)
-            pipe.send(
-                [
-                    Seen(call.operation, call.started, call.ended or 0, call.content_bytes)
-                    for call in calls
-                ]
-            )
+            pipe.send(sum(call.content_bytes > 0 for call in google.calls()))
 
 
 @contextmanager
-def fake(line: Line) -> Iterator[Remote]:
+def fake(case):
+    """Yield a pipe: out of it come environment, credentials and token, then counts of sends."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, line))
+    process = context.Process(target=serve, args=(theirs, case))
     process.start()
     try:
-        yield Remote(ours, *ours.recv())
+        yield ours
     finally:
         ours.send(False)
         process.join()
 
 
-def fake_throughput(size: int = 600 * MB, connections: int = 2) -> float:
-    """Bytes a second that the fake takes, from senders that do nothing but send."""
-    with fake(Line()) as remote:
-        proxy = urlsplit(remote.environment["https_proxy"])
-        trust = ssl.create_default_context(cafile=remote.environment["SSL_CERT_FILE"])
-        content = bytes(16 * MB)
-
-        def send() -> None:
-            to = http.client.HTTPSConnection(proxy.hostname or "", proxy.port, context=trust)
-            to.set_tunnel("www.googleapis.com", 443)
-            bearer = {"Authorization": f"Bearer {remote.token['token']}"}
-            address = "/upload/drive/v3/files?uploadType=resumable&fields=id"
-            to.request("POST", address, b"{}", bearer | {"Content-Type": "application/json"})
-            answer = to.getresponse()
-            answer.read()
-            where = urlsplit(answer.headers["Location"])
-            pieces = (content for _ in range(size // connections // len(content)))
-            length = size // connections // len(content) * len(content)
-            to.request(
-                "PUT", f"{where.path}?{where.query}", pieces, {"Content-Length": str(length)}
-            )
-            assert to.getresponse().status == 200
-
-        threads = [threading.Thread(target=send) for _ in range(connections)]
-        began = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return size / (time.monotonic() - began)
+def command(program, folder, paths):
+    """Return what runs a program, which is put into the folder unless it is rclone."""
+    if program == "rclone":
+        rclone = Path(sysconfig.get_path("scripts"), "rclone")
+        return [rclone, "sync", "--transfers=4", paths[0].parent, "fake:Quickstart uploads"]
+    script = folder / "script.py"
+    script.write_text(NAIVE if program == "naive" else Path(program).read_text(encoding="utf-8"))
+    if program == "naive":
+        return [sys.executable, script, *paths]
+    edit_settings(script, FILES=[str(path) for path in paths], PARALLEL_UPLOADS=4)
+    return [sys.executable, script]
 
 
-# ---- The three ---------------------------------------------------------------------------------
+def run_twice(program, case, paths):
+    """Yield seconds, MiB of memory at its peak, and sends of content for each file, of each run."""
+    with tempfile.TemporaryDirectory() as name, fake(case) as google:
+        environment, credentials, token = google.recv()
+        environment |= clean_environment(Path(name)) | rclone_environment(credentials, token)
+        Path(name, "credentials.json").write_text(json.dumps(credentials))
+        Path(name, "token.json").write_text(json.dumps(token))
+        before = 0
+        for _ in range(2):
+            line, began = command(program, Path(name), paths), time.monotonic()
+            with Path(name, "output").open("w+") as output:
+                process = subprocess.Popen(
+                    line, cwd=name, env=environment, stdout=output, stderr=output
+                )
+                _, status, usage = os.wait4(process.pid, 0)
+                seconds = time.monotonic() - began
+                output.seek(0)
+                assert status == 0, f"{program}: {output.read()}"
+            google.send(True)
+            sends = google.recv()
+            yield seconds, usage.ru_maxrss / 1024, (sends - before) / case.count
+            before = sends
 
 
-@dataclass
-class Contender:
-    """A program, in a folder of its own, with a fake of its own."""
-
-    name: str
-    folder: Path
-    remote: Remote
-    command: list[str] = field(default_factory=list)
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def run(self, *options: str) -> tuple[float, list[Seen], str]:
-        """(seconds, the calls made, stderr)"""
-        self.remote.calls()
-        command = [*self.command[:1], *options, *self.command[1:]]
-        began = time.monotonic()
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        seconds = time.monotonic() - began
-        assert done.returncode == 0, f"{self.name}: {done.stderr}"
-        return seconds, self.remote.calls(), done.stderr
-
-
-def set_up_script(contender: Contender, files: Path) -> None:
-    text = (REPOSITORY / "quickstart.py").read_text()
-    lines = text.splitlines(keepends=True)
-    settings = {
-        "FILES": sorted(str(path) for path in files.iterdir()),
-        "PARALLEL_UPLOADS": TRANSFERS,
-    }
-    for name, value in settings.items():
-        (at,) = (number for number, line in enumerate(lines) if line.startswith(f"{name} = "))
-        lines[at] = f"{name} = {value!r}\n"
-    (contender.folder / "quickstart.py").write_text("".join(lines))
-    contender.command = [sys.executable, "quickstart.py"]
-
-
-def set_up_naive(contender: Contender, files: Path) -> None:
-    (contender.folder / "naive.py").write_text(NAIVE)
-    paths = sorted(str(path) for path in files.iterdir())
-    (contender.folder / "files.json").write_text(json.dumps(paths))
-    contender.command = [sys.executable, "naive.py"]
-
-
-def set_up_rclone(contender: Contender, files: Path) -> None:
-    remote = contender.remote
-    contender.environment |= rclone_environment(remote.credentials, remote.token)
-    transfers = f"--transfers={TRANSFERS}"
-    contender.command = [str(RCLONE), "sync", transfers, str(files), f"fake:{FOLDER_NAME}"]
-
-
-CONTENDERS: dict[str, Callable[[Contender, Path], None]] = {
-    "quickstart.py": set_up_script,
-    "rclone sync": set_up_rclone,
-    "naive script": set_up_naive,
-}
-
-
-@contextmanager
-def contender(name: str, line: Line, files: Path) -> Iterator[Contender]:
-    with tempfile.TemporaryDirectory() as folder, fake(line) as remote:
-        environment = clean_environment(Path(folder)) | remote.environment
-        # As it is for every script that has run before; the temporary folder goes.
-        del environment["PYTHONDONTWRITEBYTECODE"]
-        made = Contender(name, Path(folder), remote, environment=environment)
-        for file, content in [
-            ("token.json", remote.token),
-            ("credentials.json", remote.credentials),
-        ]:
-            (made.folder / file).write_text(json.dumps(content))
-        CONTENDERS[name](made, files)
-        yield made
-
-
-# ---- The cases -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    title: str
-    count: int
-    size: int
-    line: Line
-    rounds: int
-
-    @property
-    def limit(self) -> float:
-        """Seconds that the line alone takes."""
-        return self.count * self.size / self.line.bandwidth if self.line.bandwidth else 0.0
-
-
-SMALL = Case("60 files of 20 kB, 100 ms a call", 60, 20_000, Line(0.1), 3)
-LARGE = Case("2 files of 150 MB, 40 MB/s, 50 ms a call", 2, 150 * MB, Line(0.05, 40 * MB), 3)
-TINY = Case("1 file of 5 bytes, no delay", 1, 5, Line(), 7)
-AGAIN = "again, nothing new"
-
-
-@contextmanager
-def files_of(case: Case) -> Iterator[Path]:
+def measure(case, programs, rounds):
+    """Return {(program, run): medians of what run_twice() yields}. The programs take turns."""
+    found = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        block = os.urandom(1_000_003)
-        for number in range(case.count):
-            with (Path(folder) / f"file {number:03}.bin").open("wb") as file:
-                file.write(str(number).encode()[:5].ljust(5))
-                while file.tell() < case.size:
-                    file.write(block[: case.size - file.tell()])
-        yield Path(folder)
+        paths = [Path(folder, f"file {number:04}.bin") for number in range(case.count)]
+        for path in paths:
+            path.write_text(path.name)
+            os.truncate(path, case.size)  # which adds zeros
+        for program in programs * rounds:
+            for run, figures in enumerate(run_twice(program, case, paths), 1):
+                found[program, run].append(figures)
+    return {key: [*map(statistics.median, zip(*rows, strict=True))] for key, rows in found.items()}
 
 
-def measure(case: Case) -> dict[str, dict[str, tuple[float, int]]]:
-    """(seconds, calls) of each contender: of the first run, and of the same again.
-
-    The best of some rounds, in which they take turns: whatever else the machine does, adds time.
-    """
-    found: dict[str, dict[str, tuple[float, int]]] = {"": {}, AGAIN: {}}
-    with files_of(case) as files:
-        for name in [*CONTENDERS] * case.rounds:
-            with contender(name, case.line, files) as made:
-                for best in found.values():
-                    seconds, seen, _ = made.run()
-                    took = seconds, len(seen)
-                    best[name] = min(best.get(name, took), took)
-    return found
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What is asked for: quickstart.py takes at most so many times what the other one does."""
-
-    case: Case
-    which: str
-    other: str  # a contender, or "line"
-    most: float
-
-
-BARS = [
-    Bar(SMALL, "", "rclone sync", 1.0),
-    Bar(SMALL, "", "naive script", 1 / 4),
-    Bar(SMALL, AGAIN, "naive script", 1 / 8),
-    Bar(LARGE, "", "line", 1.15),
-    Bar(LARGE, "", "rclone sync", 1.1),
-    Bar(LARGE, AGAIN, "naive script", 1 / 8),
-    Bar(TINY, "", "naive script", 1.0),
-]
-
-
-def print_results(results: dict[Case, dict[str, dict[str, tuple[float, int]]]]) -> None:
-    print("\nseconds (calls)".ljust(58) + "".join(name.rjust(18) for name in CONTENDERS))
-    for case, runs in results.items():
-        for which, found in runs.items():
-            title = case.title + (f", {AGAIN}" if which else "")
-            columns = (f"{seconds:.2f} ({calls})".rjust(18) for seconds, calls in found.values())
-            print(title.ljust(57) + "".join(columns))
-    print("\nquickstart.py takes, of what the other does:")
-    for bar in BARS:
-        found = results[bar.case][bar.which]
-        other = bar.case.limit if bar.other == "line" else found[bar.other][0]
-        ratio = found["quickstart.py"][0] / other
-        verdict = "ok" if ratio <= bar.most else "MISSED"
-        title = bar.case.title + (f", {AGAIN}" if bar.which else "")
-        print(f"{title.ljust(57)} {bar.other:>13} {ratio:6.3f}  at most {bar.most:.3f}  {verdict}")
-
-
-# ---- Where the time goes -------------------------------------------------------------------------
-
-
-def print_imports(most: int = 15) -> None:
-    """The modules that take longest by themselves, of starting up."""
-    with files_of(TINY) as files:
-        for name in ("quickstart.py", "naive script"):
-            with contender(name, TINY.line, files) as made:
-                made.run()  # compiles
-                _, _, text = made.run("-X", "importtime")
-            rows = []
-            for line in text.splitlines():
-                columns = line.removeprefix("import time:").split("|")
-                if len(columns) == 3 and columns[0].strip().isdecimal():
-                    rows.append((int(columns[0]), int(columns[1]), columns[2].strip()))
-            total = sum(alone for alone, _, _ in rows)
-            print(f"\n{name}: {len(rows)} modules, {total / 1000:.0f} ms; ms alone, with all below")
-            for alone, below, module in sorted(rows, reverse=True)[:most]:
-                print(f"{alone / 1000:8.1f} {below / 1000:8.1f}  {module}")
-
-
-def print_calls(case: Case) -> None:
-    """The calls of a second run, each with the moment it came, after the start of the program."""
-    with files_of(case) as files, contender("quickstart.py", case.line, files) as made:
-        made.run()
-        began = time.monotonic()
-        seconds, seen, _ = made.run()
-    print(f"\nquickstart.py, {case.title}, {AGAIN}: {seconds:.2f} s; ms since the start, ms taken")
-    for call in seen:
-        came, took = 1000 * (call.started - began), 1000 * (call.ended - call.started)
-        print(f"{came:8.0f} {took:8.0f}  {call.operation}")
-
-
-def main() -> None:
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    print(f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: is anything else running?")
-    print(f"The fake takes {fake_throughput() / MB:.0f} MB/s.")
-    print_results({case: measure(case) for case in (TINY, SMALL, LARGE)})
-    print_calls(TINY)
-    print_calls(SMALL)
-    print_imports()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=CASES, action="append", help="once or more; else all")
+    parser.add_argument("--rounds", type=int, default=3, help="how often, 3 unless told otherwise")
+    usual = [str(REPOSITORY / "quickstart.py"), "rclone", "naive"]
+    known = "versions of quickstart.py, rclone, naive; without any, each of these once"
+    parser.add_argument("programs", nargs="*", default=usual, help=known)
+    options = parser.parse_args()
+    base = measure(Case(1, 1000), options.programs, options.rounds)
+    for title in options.case or CASES:
+        case = CASES[title]
+        print(
+            f"\n{title}: {case.count} x {case.size:,} bytes, {case.round_trip:g} s a call", end=""
+        )
+        print(
+            f" (bar: {case.bar})\n{'program':30} run   seconds  x rclone    x line  sends    + MiB"
+        )
+        # rclone, which allows itself ten calls a second, takes minutes for 1,000 files.
+        programs = [name for name in options.programs if case.count < 1000 or ".py" in name]
+        found = measure(case, programs, options.rounds)
+        for (program, run), (seconds, memory, sends) in found.items():
+            rclone = found["rclone", run][0] if "rclone" in programs else 0
+            bytes_alone = case.count * case.size / case.bandwidth if case.bandwidth else 0
+            ratios = [f"{seconds / of:.2f}" if of else "" for of in (rclone, bytes_alone)]
+            print(
+                f"{program[-30:]:30} {run:3} {seconds:9.2f} {ratios[0]:>9} {ratios[1]:>9}", end=""
+            )
+            print(f"{sends:7.2f} {memory - base[program, run][1]:8.1f}", flush=True)
 
 
 if __name__ == "__main__":
