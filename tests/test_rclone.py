@@ -7,7 +7,7 @@ import sysconfig
 
 import pytest
 from rclone_remote import rclone_environment
-from workdir import clean_environment
+from user import clean_environment
 
 RCLONE = shutil.which("rclone", path=sysconfig.get_path("scripts"))
 LARGE = bytes(range(256)) * (36 * 1024) + b"and a bit"  # rclone uploads 8 MiB at once
@@ -25,7 +25,6 @@ def rclone(google, tmp_path):
     """Run rclone with the fake as its remote `fake:`, and return what it prints."""
     environment = clean_environment(tmp_path) | google.environment()
     environment |= rclone_environment(google.credentials(), google.token())
-    google.drive.name_lag = 0
 
     def run(*arguments, **more):
         environment.update(more)
