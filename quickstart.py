@@ -216,7 +216,9 @@ def fill_folder(drive: Drive, plan: Plan) -> None:
 
 def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
     """Give the new folder the sharing of the old one, without emails. Return what is lost of it."""
-    if not old or not old.is_shared or drive.place:  # where its members have access anyway
+    if old and drive.place:  # In a shared drive, its members have access anyway.
+        return ["whom it was shared with (in a shared drive)"] if old.is_limited else []
+    if not old or not old.is_shared:
         return []
     try:
         grants = list(drive.list_all(drive.permissions.list, "permissions", GRANT, fileId=old.id))
@@ -517,7 +519,7 @@ def ask_consent(client: Json) -> Any:
 def has_browser() -> bool:
     try:
         browser: Any = webbrowser.get()
-    except webbrowser.Error:
+    except (webbrowser.Error, ValueError):  # The latter is for a BROWSER of odd quotes.
         return False
     return Path(browser.name).name not in TEXT_BROWSERS
 
