@@ -21,6 +21,7 @@ HOLE = "\0"  # stands in a text for what an f-string fills in
 OTHERS = (
     "rror: ",
     "ensurepip",
+    "The term 'py'",
     "Access blocked",
     "Unable to find the server",
     "ERROR: No matching",
@@ -58,13 +59,17 @@ def blocks(language):
     return [block for kind, block in found if kind == language]
 
 
-LINES = [line for text in texts(TREE) for line in text.splitlines() if re.search("[a-z]{3}", line)]
+# The rules of the settings, each as the script says it.
+RULE = "{} must be there, and be {}."
+RULES = [RULE.format(*item) for item in ast.literal_eval(CONSTANTS["SETTINGS"]).items()]
+TEXTS = {*texts(TREE), *RULES} - {RULE.format(HOLE, HOLE)}
+LINES = [line for text in TEXTS for line in text.splitlines() if re.search("[a-z]{3}", line)]
 TABLE = README.partition("\n## Troubleshooting\n")[2].partition("\n## ")[0]
 ROWS = [code(row)[0] for row in re.findall(r"^\| (`.+?) \| .+ \|$", TABLE, re.M)]
 COMMANDS = [line for line in blocks("sh") if line.startswith("python3")]
 # Those that end like a sentence, and results: words, then what they are about.
 MESSAGE = r"[a-z]{2} .*[\w\0)\"][.:](\s|\0|$)|^[a-z][\w ,()]+  \0|^Run quickstart"
-MESSAGES = sorted({text for text in texts(TREE) if re.search(MESSAGE, text)})
+MESSAGES = sorted({text for text in TEXTS if re.search(MESSAGE, text)})
 
 
 def shown(text):
@@ -114,8 +119,10 @@ def test_row_of_readme_is_a_message(row):
 
 
 def test_each_reason_of_google_has_a_row():
-    keys = [ast.literal_eval(key) for key in CONSTANTS["EXPLANATIONS"].keys]
-    assert [key for key in keys if f"`{key}` " not in TABLE] == []
+    dicts = [n for n in ast.walk(CONSTANTS["EXPLANATIONS"]) if isinstance(n, ast.Dict)]
+    keys = {key.value for found in dicts for key in found.keys}
+    keys |= ast.literal_eval(CONSTANTS["RATE_LIMITS"])
+    assert {key for key in keys if f"`{key}` " not in TABLE} == set()
 
 
 @pytest.mark.parametrize(
