@@ -179,6 +179,8 @@ def test_files_and_headings_that_are_named_are_there():
     headings = re.findall(r"^#+ (.*)$", README, re.M)
     anchors = {"#" + re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
     named = {*links, *re.findall(r"\btests/[\w/]+\.\w+", README)} - anchors
+    modules = (REPOSITORY / "tests" / "README.md").read_text(encoding="utf-8")
+    named |= {f"tests/{name}" for name in re.findall(r"\b\w+\.(?:py|txt)\b", modules)}
     assert [name for name in named if not (REPOSITORY / name).is_file()] == []
     assert anchors & set(links)
 
