@@ -9,6 +9,8 @@ import pytest
 from fake_google import FakeGoogle
 from user import NEW, WINDOWS, User
 
+pytest_plugins = ["account"]  # the fixtures of test_drive.py
+
 # Tests press Ctrl-C, which a shell has its background commands ignore, with all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
