@@ -430,8 +430,10 @@ def test_misspelt_fields_are_refused(drive):
 
 def test_bad_token_is_refused(drive):
     """401, and it is refreshed once (/guides/handle-errors)."""
+    drive = drive.another()
     drive.http = drive.plain
-    assert drive.create().status == 401
+    drive.http.headers["Authorization"] = "Bearer ya29.bad"
+    assert drive.create().error == (401, "authError")
 
 
 # ---- The script itself ---------------------------------------------------------------------------
