@@ -29,7 +29,7 @@ DRIVE = "https://www.googleapis.com/auth/drive"
 API = "https://www.googleapis.com/drive/v3"
 FILES, UPLOAD = f"{API}/files", "https://www.googleapis.com/upload/drive/v3/files"
 FIELDS = "id,name,mimeType,parents,size,md5Checksum,sha256Checksum,modifiedTime,trashed"
-FIELDS += ",explicitlyTrashed,appProperties,inheritedPermissionsDisabled"
+FIELDS += ",explicitlyTrashed,appProperties,shared,inheritedPermissionsDisabled"
 GRANTS = "permissions(id,role,emailAddress,view,permissionDetails(inherited))"
 REMOVED = "Everything was removed."
 TIME_LIMIT = 270  # seconds for all rules together; the removal takes some 20 more
@@ -216,9 +216,7 @@ def pytest_addoption(parser):
     add = parser.getgroup("real", "asking a real account (tests/test_drive.py)").addoption
     add("--real", action="store_true", help="ask your Google account in place of the fake")
     add("--wide", action="store_true", help="sign in for all of Drive, not for drive.file")
-    add(
-        "--share-with", metavar="ADDRESS", help="a Google account to share folders with for a while"
-    )
+    add("--share-with", metavar="ADDRESS", help="a Google account to share folders with meanwhile")
     add("--by-hand", metavar="ID", help="a folder that you made in the browser")
     add("--slow", action="store_true", help="also what takes long: one request of 256 MiB")
 
@@ -272,10 +270,8 @@ def account(request, tmp_path_factory):
         sys.stdout.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             pytest.exit("Nothing was made.", 1)
-    report.began, report.private = (
-        time.monotonic(),
-        [drive.address, drive.by_hand, texts["account"]],
-    )
+    report.began = time.monotonic()
+    report.private = [drive.address, drive.by_hand, texts["account"]]
     on_signals(stop)
     drive.folder = drive.new_id()
     try:
@@ -302,13 +298,14 @@ def signed_in(home, is_wide):
         secrets=lambda: [user.token[key] for key in ("token", "refresh_token", "client_secret")],
     )
     user = User(home, google)
-    user.settings = {}  # those that other tests have are for the fake
-    user.set(FILES=["quickstart.py"], SCOPES=[DRIVE if is_wide else f"{DRIVE}.file"])
+    user.settings = {"PARENT_FOLDER_ID": "root", "FILES": ["quickstart.py"]}
+    user.set(SCOPES=[DRIVE if is_wide else f"{DRIVE}.file"])
     if token.exists():
         shutil.copy2(token, home)
     command = [sys.executable, user.script, "--dry-run"]
-    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-        pytest.exit("The sign-in failed. Nothing was made.", 2)
+    status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    if status or not (home / "token.json").exists():
+        pytest.exit("The sign-in failed, or is a service account's. Nothing was made.", 2)
     if not is_wide and not token.exists():
         shutil.copy2(home / "token.json", token)
     return google
@@ -372,9 +369,8 @@ class Report:
             counts.append(f"{len(rules)} {outcome}")
             for item, _, text in rules:
                 sentence = " ".join(item.function.__doc__.split())
-                parts.append(
-                    f"- **{item.name}**: {sentence}" + f" ({self.clean(text)})" * bool(text)
-                )
+                why = f" ({self.clean(text)})" if text else ""
+                parts.append(f"- **{item.name}**: {sentence}{why}")
         lines = ["# quickstart.py's rules, asked of a real Drive", "", f"- {', '.join(counts)}"]
         lines += [f"- {datetime.now():%Y-%m-%d}, {time.monotonic() - self.began:.0f} s"]
         lines += [f"- Python {platform.python_version()} on {platform.system()}"]
@@ -396,6 +392,7 @@ def drive(request):
     else:
         google = request.getfixturevalue("google")
         found = Drive(google.token(), request.config.option, google)
+        found.folder = google.drive.add_folder("rules").id
         found.by_hand = google.drive.add_folder("by hand", app=False).id
         found.address = "sam@example.com"
         yield found
@@ -411,7 +408,8 @@ def scripts(request, drive, tmp_path):
         if not drive.google:  # it takes the time that it takes, and starts as it does for a user
             user.settings, user.environment = {}, user.environment | {"REAL": "1"}
             user.run = partial(user.run, timeout=200)
-        user.set(FOLDER_NAME=f"{drive.name} {request.node.name}", SCOPES=drive.token["scopes"])
+        user.set(FOLDER_NAME=f"{drive.name} {request.node.name}", PARENT_FOLDER_ID="root")
+        user.set(SCOPES=drive.token["scopes"], DELETE_PERMANENTLY=False)
         user.files({"a.txt": b"some text", "b.bin": b"ends in \r", "c.txt": b""})
         user.write_json("token.json", drive.token)
     yield users

@@ -140,11 +140,15 @@ def test_name_ignores_case(drive):
 
 # ---- Where folders lie ---------------------------------------------------------------------------
 def test_root_is_a_parent(drive):
-    """Under drive.file too, folders can be created in "root", the answer has its real ID, and
-    what the app has made there is listed (rclone/rclone backend/drive/drive.go)."""
+    """Under drive.file too, folders can be created in "root", and those of the app are listed
+    (rclone/rclone backend/drive/drive.go). All answers have its real ID as their parent: a folder
+    whose parents differ from the new folder's has been moved, and stays (assumed)."""
     made = drive.create(parents=["root"], name=f"{drive.name} at the top")
-    assert made["parents"] not in (None, [], ["root"])
-    assert made.id in [item["id"] for item in drive.find("'root' in parents")]
+    listed = [item["parents"] for item in drive.find("'root' in parents") if item["id"] == made.id]
+    renamed = drive.update(made.id, name=f"{drive.name} renamed")
+    assert len(made["parents"] or []) == 1
+    shown = [*listed, renamed["parents"], drive.get(made.id)["parents"]]
+    assert shown == [made["parents"]] * 3
 
 
 def test_root_is_out_of_reach_itself(drive):
@@ -177,13 +181,16 @@ def test_parent_made_by_hand(drive):
 @of_files
 @pytest.mark.parametrize("content", [b"content", b""], ids=["content", "empty"])
 def test_digests(drive, make, content):
-    """Size and MD5 in the answer verify each file; SHA-256 decides in the next run what is copied,
-    and the answer to a copy need not have it (/reference/rest/v3/files; rclone/rclone pull request
-    7328)."""
-    answer = make(drive, content)
-    assert answer["size"] == str(len(content))
-    assert answer["md5Checksum"] == hashlib.md5(content).hexdigest()
-    assert drive.get(answer.id)["sha256Checksum"] == hashlib.sha256(content).hexdigest()
+    """Size, MD5 and folder in the answer verify each file; the list's SHA-256 decides in the next
+    run what is copied (/reference/rest/v3/files; rclone/rclone pull request 7328 for empty files).
+    """
+    folder = drive.made(drive.create())
+    answer, md5 = make(drive, content, parents=[folder]), hashlib.md5(content).hexdigest()
+    shown = [answer[name] for name in ("size", "md5Checksum", "parents")]
+    assert shown == [str(len(content)), md5, [folder]]
+    listed = drive.wait_for(lambda: drive.find(f"'{folder}' in parents"))
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert [(item["size"], item["sha256Checksum"]) for item in listed] == [(shown[0], sha256)]
 
 
 @of_files
@@ -388,11 +395,13 @@ def test_request_of_256_mib(drive):
 
 # ---- Sharing -------------------------------------------------------------------------------------
 def test_grant_without_mail(drive):
-    """Sent twice, it is one grant (/reference/rest/v3/permissions/create). Please see for yourself
-    that no mail has come."""
-    folder = drive.made(drive.create())
+    """Sent twice, it is one grant (/reference/rest/v3/permissions/create), and the list shows that
+    the folder is shared. Please see for yourself that no mail has come."""
+    parent = drive.made(drive.create())
+    folder = drive.made(drive.create(parents=[parent]))
     first, again = drive.share(folder), drive.share(folder)
     assert (first.status, again.status, first.id) == (200, 200, again.id)
+    assert [item["shared"] for item in drive.folders_in(parent)] == [True]
     found = [grant for grant in drive.grants(folder) if grant["id"] == first.id]
     assert [(grant["emailAddress"], grant["role"]) for grant in found] == [
         (drive.address, "reader")
@@ -400,16 +409,17 @@ def test_grant_without_mail(drive):
 
 
 def test_inherited_grants_are_marked(drive):
-    """In My Drive too; given anew they would be lasting ones (/guides/limited-expansive-access)."""
+    """In My Drive too; given anew they would be lasting ones (/guides/limited-expansive-access).
+    What is not marked is the folder's own."""
     parent = drive.made(drive.create())
     folder = drive.made(drive.create(parents=[parent]))
     given = drive.made(drive.share(parent))
 
-    def marks(key):
+    def details(key):
         (grant,) = [grant for grant in drive.grants(key) if grant["id"] == given] or [{}]
-        return [mark["inherited"] for mark in grant.get("permissionDetails", [])]
+        return [detail["inherited"] for detail in grant.get("permissionDetails", [])]
 
-    assert (marks(parent), marks(folder)) == ([False], [True])
+    assert (details(folder), True in details(parent)) == ([True], False)
 
 
 def test_access_can_be_limited(drive):
