@@ -97,9 +97,12 @@ def test_account_is_asked_and_left_as_it_was(google, checkout):
 
 
 def test_account_that_contradicts(google, checkout):
-    google.fail("files.create.multipart", "wrong-md5")
-    status, _ = checkout.run("y\n", "-k", "digests and content and in_one_request")
-    assert (status, checkout.report[2]) == (1, "- 1 contradicted, 0 not tried, 0 confirmed")
+    google.fail("files.create.multipart", "html-200")
+    google.fail("permissions.list", "html-200")
+    rules = "given_beforehand and in_one_request or without_mail"
+    status, out = checkout.run("y\n", "-k", rules, "--share-with", "sam@example.com")
+    assert re.search(r"\b1[\w-]{32}", out)
+    assert (status, checkout.report[2]) == (1, "- 2 contradicted, 0 not tried, 0 confirmed")
     assert my_drive(google) == trash(google) == []
 
 
