@@ -38,6 +38,7 @@ def pytest_runtest_setup(item):
                 pytest.skip(f"needs {what}")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """One more than processors: while a test waits for a slow line, another one runs."""
     return (os.cpu_count() or 1) + 1

@@ -166,6 +166,13 @@ def test_session_that_google_always_ends_ends_the_run(user, google, fault):
     assert_failed(google, outcome, fault[-3:])
 
 
+def test_sign_in_that_ends_in_mid_stream_ends_the_run(user, google):
+    google.fail(SEND, "401")
+    google.fail(ASK, "401", repeat=None)
+    assert_failed(google, user.run(), "Google does not accept the sign-in any more.")
+    assert stream(google) == [START, ALL, REFRESH, ASK, REFRESH, ASK, REFRESH, ASK]
+
+
 NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google."
 FINAL = {
     "403-storageQuotaExceeded": "Drive is full",
