@@ -271,8 +271,6 @@ FINAL = {
     "403-forbidden": "403 forbidden",
     "403-accessNotConfigured": "The Google Drive API is not enabled in your project.",
     "403-insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json",
-    "403-appNotAuthorizedToFile": "The scope drive.file does not reach this.",
-    "403-domainPolicy": "Your Workspace administrator does not allow apps to use Drive.",
     "403-insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID.",
     "404-notFound": "404 notFound",
     "truncated-json": NOT_GOOGLE,
@@ -428,16 +426,16 @@ def test_late_answer_is_not_read_as_that_of_the_next_call(user, google):
 
 
 # ---- One's own id is in use ----------------------------------------------------------------------
-def move(file):
-    file.parents = [file.drive.root_id]
+def move(drive, file):
+    drive.move(file.id, drive.add_folder("elsewhere").id)
 
 
-def change(file):
-    file.drive.put(file, type(file.stored).of(file.content.swapcase()))  # of the same size
+def change(drive, file):
+    drive.set_content(file.id, file.content.swapcase())  # of the same size
 
 
-def delete(file):
-    file.drive.delete(file.id)
+def delete(drive, file):
+    drive.delete(file.id)
 
 
 COPY, UPLOAD, GET = "files.copy", "files.create.multipart", "files.get"
@@ -457,8 +455,12 @@ def test_file_that_somebody_touches_while_its_answer_is_lost_ends_the_run(
 ):
     """It is in Drive, but not as it was sent. An id that is deleted is not free again."""
     user.set(FILES=files)
+
+    def touch():
+        action(google.drive, google.drive.file(google.calls(call)[-1].file_id))
+
     google.fail(call, "answer-lost")
-    at(google, "after", call, lambda: action(google.drive.file(google.calls(call)[-1].file_id)))
+    at(google, "after", call, touch)
     outcome = user.run()
     assert calls(google) == until(call) + more
     assert_failed(google, outcome, f"Drive did not confirm the content of {files[-1]}. Run again.")
