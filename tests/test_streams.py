@@ -140,12 +140,18 @@ def test_line_that_is_down_in_mid_file_is_waited_for(user, google):
 
 
 @pytest.mark.line(bandwidth=16_000_000)
-def test_stream_may_take_longer_than_the_patience(user, google):
-    """Which begins with the fault, here after a quarter of a second."""
+@pytest.mark.parametrize(
+    ("faults", "then"),
+    [(["503"], [ALL, ASK, ALL]), (["503", "cut"], [ALL, ASK, HALF, ASK, HALF])],
+    ids=["after a fault", "until it breaks as well"],
+)
+def test_stream_may_take_longer_than_the_patience(user, google, faults, then):
+    """Half of it takes longer here. How much of that has arrived is known when Google is asked."""
     user.set(PATIENCE=0.1)
-    google.fail(SEND, "503")
-    assert user.run().status == 0
-    assert stream(google) == [START, ALL, ASK, ALL]
+    google.fail(SEND, *faults)
+    outcome = user.run()
+    assert outcome.status == 0, outcome.err
+    assert stream(google) == [START, *then]
 
 
 @pytest.mark.line(bandwidth=16_000_000)
