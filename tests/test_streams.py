@@ -1,6 +1,7 @@
 """Large files: each is one stream, which goes on from what Google has kept when the line breaks."""
 
 import os
+import random
 import re
 import sys
 from contextlib import suppress
@@ -15,7 +16,7 @@ MiB = 1024 * 1024
 START, SEND, ASK = "files.create.resumable", "upload.content", "upload.status"
 REFRESH = "oauth.token.refresh"
 SIZE = 4 * MiB
-CONTENT = bytes(range(256)) * (SIZE // 256)
+CONTENT = random.Random(1).randbytes(SIZE)
 
 
 @pytest.fixture
