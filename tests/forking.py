@@ -69,7 +69,9 @@ class Forked:
 def play(arguments, cwd, env, stdout, stderr):
     """Do what Python does when it starts a script."""
     sys.stdout = open(stdout.detach(), "w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = open(stderr.detach(), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    # Python's own shows each line at once.
+    options = {"encoding": "utf-8", "errors": "backslashreplace", "buffering": 1}
+    sys.stderr = open(stderr.detach(), "w", **options)  # noqa: SIM115
     os.dup2(sys.stdout.fileno(), 1)
     os.dup2(sys.stderr.fileno(), 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
