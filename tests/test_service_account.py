@@ -96,15 +96,15 @@ def test_account_works_in_a_shared_drive(user, google, account, folder, role, pe
         outcome = user.run()
         assert (outcome.status, outcome.err) == (0, "")
         assert google.drive.everything(parent) == [(NAME, sorted(content.items()))]
-    assert "1 uploaded, 1 copied within Drive (unchanged)" in outcome.out
+    assert "1 copied within Drive (unchanged), 1 uploaded" in outcome.out
     trashed = google.drive.folders(NAME, parent=parent, trashed=True)
     assert len(trashed) == (0 if permanently else 1)
     assert not elsewhere.trashed
 
 
 OUT_OF_REACH = (
-    "Comparing with Drive: PARENT_FOLDER_ID is not in Drive, or out of reach: see SCOPES in "
-    "README.md. It must be the ID or the address of a folder, not its name."
+    "Comparing with Drive: PARENT_FOLDER_ID is no folder, in the trash, or out of reach: see "
+    "SCOPES in README.md. It must be the ID or the address of a folder, not its name."
 )
 NO_WRITER = (
     "Creating the folder: This sign-in may not write to PARENT_FOLDER_ID. See SCOPES. "
@@ -149,7 +149,7 @@ WRONG = (
 
 
 def delete(user, google, account):
-    del google.world.accounts.service_accounts[account]
+    del google.accounts.service_accounts[account]
 
 
 def set_clock_back(user, google, account):

@@ -18,7 +18,7 @@ from user import NAME, NEW, OLD, WINDOWS, WORKING_NAME, add_old_folder, at, my_d
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 FILE_SCOPE = "https://www.googleapis.com/auth/drive.file"
-CONTENT = {"a.txt": b"a"}
+CONTENT = {"a.txt": b"hello"}
 LINK = r"(https://accounts\.google\.com/\S+)\n"
 ASKED = "the request to sign in"  # stands for these lines
 REQUEST = rf"""To sign in to Google, open this link, unless a browser opens by itself:
@@ -207,7 +207,7 @@ def test_first_run_asks_without_a_reason_and_results_alone_are_on_stdout(user, g
     assert visit(google, link) == ARRIVED
     assert run.wait() == (
         0,
-        "upload  a.txt  1 byte\n",
+        "to be uploaded  a.txt  5 bytes\n",
         f"""\
 To sign in to Google, open this link, unless a browser opens by itself:
 {link}
@@ -248,11 +248,11 @@ def test_several_scopes_are_asked_for_once(user, google):
 # ---- Consent that is not given -------------------------------------------------------------------
 ADMIN = "Your Workspace administrator does not allow this app. Ask them."
 ANSWERS = {
-    "deny": f"{CANCELED} ((access_denied))",
+    "deny": f"{CANCELED} (access_denied )",
     "other-scopes": "You did not allow all SCOPES. Run again, and select every checkbox.",
-    "admin_policy_enforced": f"{ADMIN} ((admin_policy_enforced))",
-    "server_error": "Google did not sign you in. Run again. ((server_error))",
-    "wrong-state": f"{STRANGER} ((mismatching_state) CSRF Warning! State not equal in request "
+    "admin_policy_enforced": f"{ADMIN} (admin_policy_enforced )",
+    "server_error": "Google did not sign you in. Run again. (server_error )",
+    "wrong-state": f"{STRANGER} (mismatching_state CSRF Warning! State not equal in request "
     "and response.)",
 }
 
@@ -287,13 +287,13 @@ def test_stray_request_ends_the_run(user, google, path):
 
 
 AGAIN = "Google did not sign you in. Run again."
-NO_TOKEN = f"{AGAIN} ((missing_token) Missing access token parameter.)"
+NO_TOKEN = f"{AGAIN} (missing_token Missing access token parameter.)"
 DELETED = "The OAuth client was deleted (after 6 months without use?). Make a new one."
 CODE_REFUSED = {
     "503": NO_TOKEN,
-    "503-json": f"{AGAIN} ((internal_failure) Please try again.)",
+    "503-json": f"{AGAIN} (internal_failure Please try again.)",
     "html-200": NO_TOKEN,
-    "deleted_client": f"{DELETED} ((deleted_client) The OAuth client was deleted.)",
+    "deleted_client": f"{DELETED} (deleted_client The OAuth client was deleted.)",
 }
 
 
@@ -340,6 +340,9 @@ def test_fixed_port_is_used(user, google):
     assert_uploaded(google, run.wait(), ASKED, SIGNED_IN)
 
 
+TAKEN = "SIGN_IN_PORT can't be used now. Choose another, or run again in a minute."
+
+
 def test_port_that_is_taken_is_told(user, google):
     with socket.create_server(("127.0.0.1", 0)) as server:
         user.set(SIGN_IN_PORT=server.getsockname()[1])
@@ -347,7 +350,7 @@ def test_port_that_is_taken_is_told(user, google):
         with pytest.raises(OSError) as taken:  # noqa: PT011
             socket.create_server(server.getsockname())
     why = taken.value.strerror  # the system's own words
-    assert_refused(google, outcome, f"SIGN_IN_PORT can't be used. Choose another. ({why})")
+    assert_refused(google, outcome, f"{TAKEN} ({why})")
 
 
 # A browser that comes back at once, and goes on in the background, where its user does the rest.
@@ -374,7 +377,7 @@ def test_browser_opens_by_itself(user, google, options):
     outcome = user.run()
     assert_uploaded(google, outcome, ASKED, SIGNED_IN)
     assert opened.read_text() == re.search(LINK, outcome.err)[0]
-    assert outcome.out.startswith("uploaded  a.txt  1 byte\n")
+    assert outcome.out.startswith("uploaded  a.txt  5 bytes\n")
 
 
 TEXT_BROWSERS = ["www-browser", "links", "elinks", "lynx", "w3m"]
@@ -467,5 +470,5 @@ def test_sign_in_that_ends_in_mid_run_ends_it_and_the_next_run_goes_on(user, goo
     assert my_drive(google) == [(NAME, OLD), (WORKING_NAME, arrived)]
     outcome = sign_in(user)
     assert (outcome.status, said(outcome)) == (0, [ASKED, SIGNED_IN])
-    assert "1 uploaded, 2 copied within Drive (unchanged); 1.3 MB sent" in outcome.out
+    assert "2 copied within Drive (unchanged), 1 uploaded; 1.3 MB sent" in outcome.out
     assert my_drive(google) == [(NAME, NEW)]
