@@ -1,391 +1,421 @@
-"""What the user sees: in a pipe, on terminals, on consoles that know few letters."""
+"""What the user sees: whole outputs, into pipes and on terminals, and what ends a run."""
 
 import os
 import re
-import shlex
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import time
+from contextlib import contextmanager, suppress
 
-import needs
 import pytest
-from fake_google import FakeGoogle
-from situations import NAME, WORKING_NAME, add_old_folder, folders, once, prepare
-from test_settings import load
-from workdir import Workdir
+from user import NAME, NEW, WINDOWS, WORKING_NAME, add_old_folder, at, my_drive
 
-if sys.platform != "win32":
-    import pty
+if not WINDOWS:
     import termios
     from fcntl import ioctl
 
 LINK = "https://drive.google.com/drive/folders/"
+UNCHANGED = "Nothing in Drive was changed."
+KEPT = f'"{NAME}" was not replaced by this run.'
+NEXT_RUN = f"{KEPT} The next run copies what has reached Drive."
+COPIED = "copied within Drive (unchanged)"
 
 
-def without_seconds(text: str) -> str:
-    return re.sub(r"in \d+\.\d s", "in N s", text)
+def lines(text):
+    """Without what a clock decides. Files that are done at one time come in either order."""
+    found = re.sub(r"in \d+\.\d s\.", "in N s.", text).splitlines()
+    is_file = re.compile(f"uploaded|{re.escape(COPIED)}")
+    files = [line for line in found if is_file.match(line)]
+    assert found[: len(files)] == files
+    return sorted(files) + found[len(files) :]
 
 
-NOT_REPLACED = f'"{NAME}" was not replaced by this run.'
-NEXT_RUN = f'{NOT_REPLACED} The next run continues with "{WORKING_NAME}", if that is still there.'
-CHANGED_NOTHING = "Nothing in Drive was changed."
-
-
-def test_whole_output_of_a_run(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    outcome = workdir.run()
+# ---- Whole outputs -------------------------------------------------------------------------------
+def test_first_run(user, google):
+    outcome = user.run()
     (new,) = google.drive.folders(NAME)
     assert (outcome.status, outcome.err) == (0, "")
-    assert without_seconds(outcome.out) == (
-        "copied within Drive (unchanged)  same.txt\n"
-        "uploaded  new.txt  5 bytes\n"
-        "uploaded  big.bin  1.6 MB\n"
-        f'"{NAME}": 2 uploaded, 1 unchanged, 1.6 MB sent in N s.\n'
-        "The old folder is in the trash for 30 days. The new one has another link.\n"
-        f"{LINK}{new.id}\n"
-    )
+    assert lines(outcome.out) == [
+        "uploaded  big.bin  1.3 MB",
+        "uploaded  new.txt  3 bytes",
+        "uploaded  same.txt  9 bytes",
+        f'"{NAME}" is complete: 3 uploaded; 1.3 MB sent in N s.',
+        "It has a new link:",
+        f"{LINK}{new.id}",
+    ]
 
 
-def test_whole_output_of_a_run_with_much_to_tell(workdir: Workdir, google: FakeGoogle) -> None:
-    """And of a dry run before it, which only reads."""
-    prepare(workdir)
-    workdir.set(DELETE_PERMANENTLY=True)
+def test_later_run(user, google):
     old = add_old_folder(google)
-    old.starred = True
-    google.drive.share(old.id, type="user", role="reader", email="friend@example.com")
+    outcome = user.run()
+    (new,) = google.drive.folders(NAME)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert lines(outcome.out) == [
+        f"{COPIED}  same.txt  9 bytes",
+        "uploaded  big.bin  1.3 MB",
+        "uploaded  new.txt  3 bytes",
+        f'moved to the trash (for 30 days)  "{NAME}" {LINK}{old.id}',
+        f'"{NAME}" is complete: 2 uploaded, 1 {COPIED}; 1.3 MB sent in N s.',
+        "It has a new link:",
+        f"{LINK}{new.id}",
+    ]
+
+
+def test_run_with_much_to_tell(user, google):
+    """And a dry run before it, which only reads."""
+    user.set(DELETE_PERMANENTLY=True)
+    stays = add_old_folder(google, {}, can_delete=False)
+    old = add_old_folder(google, generation=2)
+    google.drive.share(old.id, email="bob@example.com", role="writer")
     stranger = google.drive.add_folder(WORKING_NAME)
     before = google.drive.everything()
-    outcome = workdir.run("--dry-run")
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out == (
+    assert user.run("--dry-run") == (
+        0,
         "copy within Drive (unchanged)  same.txt  9 bytes\n"
-        "upload  new.txt  5 bytes\n"
-        "upload  big.bin  1.6 MB\n"
+        "upload  new.txt  3 bytes\n"
+        "upload  big.bin  1.3 MB\n"
         "leave out (not in FILES)  gone.txt\n"
         f'delete for good  "{NAME}" {LINK}{old.id}\n'
-        "The old folder is shared or starred. The new one has another link.\n"
-        "leave alone (not made by this script, or not removable)  "
-        f'"{WORKING_NAME}" {LINK}{stranger.id}\n'
+        f'delete for good  "{NAME}" {LINK}{stays.id}\n'
+        f'leave alone (not made by this script)  "{WORKING_NAME}" {LINK}{stranger.id}\n',
+        "",
     )
-    assert {call.operation for call in google.log} == {"files.list", "files.generateIds"}
+    reading = ["files.list", "files.generateIds", "files.list", "files.list"]
+    assert [call.operation for call in google.calls()] == reading
     assert google.drive.everything() == before
     google.fail("permissions.create", "403-sharingRateLimitExceeded")
-    outcome = workdir.run()
-    (new,) = google.drive.folders(NAME)
+    outcome = user.run()
+    new, _ = google.drive.folders(NAME)
+    refused = "403 insufficientFilePermissions The user does not have sufficient permissions for this file."
+    limited = "403 sharingRateLimitExceeded Sharing Rate Limit Exceeded"
     assert (outcome.status, outcome.err) == (0, "")
-    *_, counts, fate, lost, stays, link = without_seconds(outcome.out).splitlines()
-    assert counts.startswith(f'"{NAME}": 2 uploaded, 1 unchanged, ')
-    assert fate == "The old folder was deleted for good. The new one has another link."
-    assert lost.startswith(
-        "Not carried over from the old folder: its star, friend@example.com as reader (Google: 403 "
-        "sharingRateLimitExceeded "
-    )
-    assert stays == (
-        "Not made by this script, or not removable, so it stays: "
-        f'"{WORKING_NAME}" {LINK}{stranger.id}.'
-    )
-    assert link == f"{LINK}{new.id}"
-
-
-def test_whole_output_of_a_failed_run(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    add_old_folder(google)
-    google.fail("upload.last", "400-badRequest")
-    outcome = workdir.run()
-    assert (outcome.status, outcome.out) == (
-        1,
-        "copied within Drive (unchanged)  same.txt\nuploaded  new.txt  5 bytes\n",
-    )
-    assert outcome.err.splitlines() == [
-        "Uploading: Google refused this. (Google: 400 badRequest Bad Request)",
-        NEXT_RUN,
+    assert lines(outcome.out) == [
+        f"{COPIED}  same.txt  9 bytes",
+        "uploaded  big.bin  1.3 MB",
+        "uploaded  new.txt  3 bytes",
+        f'deleted for good  "{NAME}" {LINK}{old.id}',
+        f'not removable, so it stays  "{NAME}" {LINK}{stays.id}  ({refused})',
+        f'left alone (not made by this script)  "{WORKING_NAME}" {LINK}{stranger.id}',
+        f"not carried over from the old folder  bob@example.com as writer ({limited})",
+        f'"{NAME}" is complete: 2 uploaded, 1 {COPIED}; 1.3 MB sent in N s.',
+        "It has a new link:",
+        f"{LINK}{new.id}",
     ]
 
 
-NO_PARENT = "PARENT_FOLDER_ID is not in Drive, or out of reach. See SCOPES in README.md."
-NOT_A_PARENT = "PARENT_FOLDER_ID is a file, or in the trash. Choose another folder."
+def test_sizes_have_units(user):
+    """Files that are not there but for their size, which a dry run tells."""
+    sizes = [0, 1, 999, 1000, 999_949, 999_950, 1_250_000, 1_500_000_000]
+    for size in sizes:
+        os.truncate(user.write(f"{size}", b""), size)
+    user.set(FILES=[str(size) for size in sizes])
+    told = [line.split("  ")[2] for line in user.run("--dry-run").out.splitlines()]
+    units = ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "999.9 kB", "1.0 MB", "1.2 MB", "1.5 GB"]
+    assert told == units
 
 
-def in_the_trash(drive: Any) -> str:
-    folder = drive.add_folder("old")
-    drive.trash(folder.id)
-    return str(folder.id)
-
-
-PARENTS: dict[str, tuple[Callable[[Any], str], str]] = {
-    "no such ID": (lambda drive: "1aB-c_9", NO_PARENT),
-    "made by hand": (lambda drive: drive.add_folder("by hand", app=False).id, NO_PARENT),
-    "a file": (lambda drive: drive.add_file("file", b"").id, NOT_A_PARENT),
-    "in the trash": (in_the_trash, NOT_A_PARENT),
-}
-
-
-@pytest.mark.parametrize(("make", "message"), PARENTS.values(), ids=PARENTS.keys())
-def test_parent_that_cannot_be_one(
-    workdir: Workdir, google: FakeGoogle, make: Callable[[Any], str], message: str
-) -> None:
-    prepare(workdir)
-    workdir.set(PARENT_FOLDER_ID=make(google.drive))
-    before = google.drive.everything()
-    outcome = workdir.run()
-    assert outcome.err.splitlines() == [
-        f"Comparing the files with Drive: {message}",
-        CHANGED_NOTHING,
-    ]
-    assert (outcome.status, outcome.out) == (1, "")
-    assert google.drive.everything() == before
-
-
-def test_parent_is_taken_by_its_address(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    parent = google.drive.add_folder("parent")
-    address = f"https://drive.google.com/drive/u/0/folders/{parent.id}?usp=sharing"
-    workdir.set(PARENT_FOLDER_ID=address)
-    assert workdir.run().status == 0
-    assert [folder.name for folder in google.drive.folders(parent=parent.id)] == [NAME]
-
-
-def test_sizes_are_told_in_units(workdir: Workdir) -> None:
-    sizes = [
-        0,
-        1,
-        999,
-        1000,
-        999_960,
-        1_250_000,
-        999_900_000,
-        1_500_000_000,
-        2_500_000_000_000,
-        12.34,
-    ]
-    assert [load(workdir).amount(size) for size in sizes] == [
-        "0 bytes",
-        "1 byte",
-        "999 bytes",
-        "1.0 kB",
-        "1.0 MB",
-        "1.2 MB",
-        "999.9 MB",
-        "1.5 GB",
-        "2500.0 GB",
-        "12.3 bytes",
-    ]
-
-
-# ---- Sharing -------------------------------------------------------------------------------------
-
-SHARING: list[dict[str, Any]] = [
-    {"type": "user", "role": "reader", "email": "reader@example.com"},
-    {"type": "user", "role": "writer", "email": "writer@example.com"},
-    {"type": "group", "role": "commenter", "email": "group@example.com"},
-    {"type": "domain", "role": "reader", "domain": "example.com"},
-    {"type": "anyone", "role": "reader"},
-    {
-        "type": "user",
-        "role": "reader",
-        "email": "guest@example.com",
-        "expiration": f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT00:00:00.000Z}",
-    },
-]
-
-
-def sharing(google: FakeGoogle, folder_id: str) -> list[tuple[Any, ...]]:
-    return sorted(
-        (grant.type, grant.role, grant.email or "", grant.domain or "", grant.expiration or "")
-        for grant in google.drive.file(folder_id).permissions
-    )
-
-
-def test_sharing_survives_and_nobody_is_mailed(workdir: Workdir, google: FakeGoogle) -> None:
-    prepare(workdir)
-    old = add_old_folder(google)
-    for grant in SHARING:
-        google.drive.share(old.id, **grant)
-    before = sharing(google, old.id)
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    (new,) = google.drive.folders(NAME)
-    assert sharing(google, new.id) == before
-    assert google.mails == []
-
-
-@pytest.mark.parametrize("console", [{"PYTHONIOENCODING": "cp1252"}, {"LANG": "C", "LC_ALL": "C"}])
-def test_names_that_the_console_does_not_know(workdir: Workdir, console: dict[str, str]) -> None:
-    workdir.contents({"東京.txt": b"a", "Łódź.txt": b"b"})
-    workdir.sign_in()
-    workdir.environment |= console
-    outcome = workdir.run(encoding="latin-1")
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.count("uploaded  ") == 2
-
-
-@needs.any_names
-def test_control_characters_in_a_name_are_not_obeyed(workdir: Workdir) -> None:
-    workdir.contents({"a\x1b[2Jb\rc\nd": b"a"})
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert outcome.lines[0].startswith("uploaded  a?[2Jb?c")
-    assert not set("\r\x1b") & set(outcome.out + outcome.err)
-
-
-def test_output_that_nobody_takes_stops_no_run(workdir: Workdir, google: FakeGoogle) -> None:
-    content = prepare(workdir)
-    run = workdir.start()
-    assert run.process.stdout
-    run.process.stdout.close()
-    assert run.process.wait(60) == 0
-    assert folders(google) == [(NAME, content)]
-
-
-@needs.unix_shell
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
-def test_closed_output_stops_no_run(workdir: Workdir, google: FakeGoogle, closed: str) -> None:
-    content = prepare(workdir)
-    command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(workdir.script))} {closed}"
-    ended = subprocess.run(
-        ["sh", "-c", command], env=workdir.environment, capture_output=True, timeout=60, check=False
-    )
-    assert ended.returncode == 0
-    assert ended.stderr == b""
-    assert (b"uploaded" in ended.stdout) == (closed == "2>&-")
-    assert folders(google) == [(NAME, content)]
-
-
-INTERRUPTED = {
-    "files.create.metadata": (
-        "Creating the folder",
-        f"{NOT_REPLACED} If the new folder was created, the next run uses it.",
-    ),
+# ---- How a run ends ------------------------------------------------------------------------------
+# At which call, how many of its kind before; what is then said to be done, and of Drive.
+STEPS = {
+    "oauth.token.refresh": (0, "Signing in", UNCHANGED),
+    "files.generateIds": (0, "Comparing with Drive", UNCHANGED),
+    "files.create.metadata": (0, "Creating the folder", KEPT),
+    "upload.content": (0, "Uploading", NEXT_RUN),
+    "files.list": (2, "Looking for other runs", NEXT_RUN),
+    "permissions.list": (0, "Sharing", NEXT_RUN),
     "files.update.rename": (
+        0,
         "Renaming",
         f'"{NAME}" is still the old folder, or the complete new one: {LINK}',
     ),
+    "files.update.trash": (0, "Removing the old folder", f"The new folder is in place: {LINK}"),
 }
 
 
-@pytest.mark.parametrize("operation", INTERRUPTED)
-def test_interrupted_run_claims_nothing_that_may_be_false(
-    workdir: Workdir, google: FakeGoogle, operation: str
-) -> None:
-    """The work is done, the script is stopped before it hears of that."""
-    prepare(workdir)
+def with_link(google, standing):
+    """What is said of Drive, with the link of the new folder if it ends with one."""
+    if not standing.endswith(LINK):
+        return standing
+    return standing + google.calls("files.update.rename")[0].path.split("/")[-1]
 
-    def interrupt() -> None:
-        workdir.running.interrupt()
-        workdir.running.process.wait(10)
 
-    once(google, "after", operation, interrupt)
-    outcome = workdir.run()
-    step, standing = INTERRUPTED[operation]
-    if standing.endswith(LINK):
-        standing += google.drive.folders(NAME)[0].id
-    assert outcome.err.splitlines() == [f"{step}: Interrupted.", standing]
+@pytest.mark.parametrize("call", STEPS)
+def test_interrupted_run_ends_while_a_call_hangs(user, google, call):
+    user.sign_in(expires_in=-10)
+    google.drive.share(add_old_folder(google).id, email="bob@example.com")
+    after, step, standing = STEPS[call]
+    google.fail(call, "stall", after=after)
+
+    def interrupt(moment, made):
+        if (moment, call in made.names) == ("before", True) and len(google.calls(call)) > after:
+            user.running.interrupt()
+
+    google.watch(interrupt)
+    outcome = user.run()
     assert outcome.status == 130
+    assert outcome.err == f"{step}: Interrupted.\n{with_link(google, standing)}\n"
+
+
+@pytest.mark.parametrize("call", ["files.create.metadata", "files.update.rename"])
+def test_interrupted_run_claims_nothing_that_is_false(user, google, call):
+    """The work is done, and the script ends before it hears of that."""
+    _, step, standing = STEPS[call]
+
+    def interrupt():
+        user.running.interrupt()
+        user.running.process.wait(10)
+
+    at(google, "after", call, interrupt)
+    outcome = user.run()
+    assert outcome.status == 130
+    assert outcome.err == f"{step}: Interrupted.\n{with_link(google, standing)}\n"
+
+
+REFUSALS = {
+    call: STEPS[call] for call in STEPS if call.startswith("files.") and "trash" not in call
+}
+REFUSALS["files.update.rename"] = (0, "Renaming", KEPT)
+
+
+@pytest.mark.parametrize("call", REFUSALS)
+def test_refused_run_says_how_it_leaves_drive(user, google, call):
+    add_old_folder(google)
+    after, step, standing = REFUSALS[call]
+    google.fail(call, "400-badRequest", after=after)
+    outcome = user.run()
+    refused = f"{step}: Google refused this. (400 badRequest Bad Request)\n{standing}\n"
+    assert (outcome.status, outcome.err) == (1, refused)
+
+
+def test_results_of_a_run_that_fails_are_those_until_then(user, google):
+    add_old_folder(google)
+
+    def wait_for_results():
+        while "new.txt" not in user.running.text("stdout"):
+            time.sleep(0.01)
+
+    at(google, "before", "files.create.resumable", wait_for_results)
+    google.fail("upload.content", "403-storageQuotaExceeded")
+    outcome = user.run()
+    assert outcome.status == 1
+    assert lines(outcome.out) == [f"{COPIED}  same.txt  9 bytes", "uploaded  new.txt  3 bytes"]
+    assert outcome.err.splitlines()[-1] == NEXT_RUN
+
+
+# Presses Ctrl-C when Python opens the file, or imports the module, of this name.
+INTERRUPTED_AT = """
+import os, signal, sys
+
+
+def look(event, details):
+    if event in ("open", "import") and str(details[0]).endswith(os.environ["HOOK_NAME"]):
+        signal.raise_signal(signal.SIGINT)
+
+
+sys.addaudithook(look)
+"""
+
+
+def test_interrupted_while_files_are_checked(user, google):
+    user.hook(INTERRUPTED_AT, NAME="new.txt")
+    assert user.run() == (130, "", f"Starting: Interrupted.\n{UNCHANGED}\n")
+    assert google.calls() == []
+
+
+@pytest.mark.parametrize("module", ["argparse", "http.client", "httplib2", "googleapiclient.http"])
+def test_interrupted_imports_are_silent(user, google, module):
+    user.hook(INTERRUPTED_AT, NAME=module)
+    # With an option, the run is not forked: it imports all by itself.
+    assert user.run(cwd=user.path) == (130, "", "")
+    assert google.calls() == []
+
+
+@contextmanager
+def full_pipe():
+    """An end to write to, of a pipe that is full and that nobody reads."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while os.write(theirs, b"x" * 4096):
+            pass
+    os.set_blocking(theirs, True)
+    yield theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.needs("Unix")
+@pytest.mark.parametrize(("call", "fault"), [("files.list", "stall"), ("files.list", "503")])
+def test_second_interrupt_ends_a_run_that_cannot_say_so(user, google, call, fault):
+    user.set(NETWORK_TIMEOUT=60.0)
+    google.fail(call, fault)
+    came = threading.Event()
+    google.watch(lambda moment, made: came.set() if call in made.names else None)
+    with full_pipe() as theirs:
+        run = user.start(stderr=theirs)
+        assert came.wait(30)
+        presses = 0
+        while run.process.poll() is None and presses < 50:
+            run.interrupt()
+            presses += 1
+            with suppress(subprocess.TimeoutExpired):
+                run.process.wait(0.1)
+    assert run.wait().status == 130
+    assert presses > 1
+
+
+MISTAKES = {
+    "mimetypes.MimeTypes.guess_type": "Uploading",
+    "httplib2.Http.request": "Comparing with Drive",
+}
+
+
+@pytest.mark.parametrize(("broken", "step"), MISTAKES.items(), ids=MISTAKES)
+def test_mistake_of_the_script_is_shown_as_python_shows_it(user, broken, step):
+    module = broken.split(".")[0]
+    user.hook(f"import {module}; {broken} = lambda *_, **options: 1 / 0")
+    outcome = user.run()
+    standing = NEXT_RUN if step == "Uploading" else UNCHANGED
+    assert outcome.status == 1
+    assert outcome.err.startswith("Traceback (most recent call last):\n")
+    assert 'quickstart.py", line ' in outcome.err
+    assert outcome.err.endswith(
+        "ZeroDivisionError: division by zero\n"
+        f"{step}: This is a mistake in quickstart.py. Please report the lines above.\n{standing}\n"
+    )
+
+
+# ---- Output that is not taken, or not in full ----------------------------------------------------
+CLOSED = {
+    "stdout": (">&-", False),
+    "stderr": ("2>&-", True),
+    "both": (">&- 2>&-", False),
+    "all": ("<&- >&- 2>&-", False),
+    "disk full": (">/dev/full 2>/dev/full", False),
+}
+
+
+@pytest.mark.needs("Linux")
+@pytest.mark.parametrize(("redirected", "is_shown"), CLOSED.values(), ids=CLOSED)
+def test_output_that_is_closed_or_full_stops_no_run(user, google, redirected, is_shown):
+    command = ["sh", "-c", f'exec "$0" "$1" {redirected}', sys.executable, str(user.script)]
+    ended = subprocess.run(command, env=user.environment, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert (b"is complete" in ended.stdout) == is_shown
+    assert my_drive(google) == [(NAME, NEW)]
+
+
+STREAMS = {
+    "of pythonw": "import sys; sys.stdout = sys.stderr = None",
+    "of IDLE": "import io, sys; sys.stdout = io.StringIO(); sys.stderr = io.StringIO()",
+}
+
+
+@pytest.mark.parametrize("program", STREAMS.values(), ids=STREAMS)
+def test_streams_that_are_no_files_stop_no_run(user, google, program):
+    user.hook(program)
+    assert user.run() == (0, "", "")
+    assert my_drive(google) == [(NAME, NEW)]
+
+
+def test_reader_that_goes_away_stops_no_run(user, google):
+    run = user.start(stdout=subprocess.PIPE)
+    run.process.stdout.close()
+    assert run.wait() == (0, "", "")
+    assert my_drive(google) == [(NAME, NEW)]
+
+
+LETTERS = {
+    "utf-8": "uploaded  Łódź 東京.txt  1 byte",
+    "cp1252": "uploaded  \\u0141ódz\\u0301 \\u6771\\u4eac.txt  1 byte",
+    "ascii": "uploaded  \\u0141\\xf3dz\\u0301 \\u6771\\u4eac.txt  1 byte",
+}
+
+
+@pytest.mark.parametrize(("encoding", "line"), LETTERS.items(), ids=LETTERS)
+def test_letters_that_a_console_lacks_stop_no_run(user, google, encoding, line):
+    name = "Łódź 東京.txt" if encoding == "utf-8" else "Łódz\u0301 東京.txt"
+    user.files({name: b"a"})
+    user.environment["PYTHONIOENCODING"] = encoding
+    run = user.start(stdout=subprocess.PIPE)
+    assert run.process.stdout.read().decode(encoding).splitlines()[0] == line
+    assert run.wait() == (0, "", "")
+
+
+@pytest.mark.needs("file names in any letters and cases")
+def test_control_characters_in_a_name_are_not_obeyed(user):
+    user.files({"a\x1b[2Jb\rc\x9bd\x7f.txt": b"a"})
+    assert user.run().out.splitlines()[0] == "uploaded  a?[2Jb?c?d?.txt  1 byte"
 
 
 # ---- Terminals -----------------------------------------------------------------------------------
-
-
 class Terminal:
-    """A terminal of so many columns on stderr and stdout, and what a run wrote to it."""
+    """Of so many columns, on stdout and stderr of a run; and all that was written to it."""
 
-    def __init__(self, columns: int) -> None:
-        self.columns = columns
-        self.ours, self.theirs = pty.openpty()
-        ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.data = b""  # so far
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
+    def __init__(self, user, columns=100):
+        self.ours, theirs = os.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.run = user.start(stdout=theirs, stderr=theirs)
+        os.close(theirs)
 
-    def read(self) -> None:
-        with suppress(OSError):  # once the other side is closed
+    def wait(self):
+        written = b""
+        with suppress(OSError):  # which Linux has for the end
             while piece := os.read(self.ours, 65536):
-                self.data += piece
-
-    def run(self, workdir: Workdir) -> int:
-        run = workdir.start(stdout=self.theirs, stderr=self.theirs)
-        os.close(self.theirs)
-        status = run.process.wait(60)
-        self.reader.join()
+                written += piece
         os.close(self.ours)
-        return status
-
-    @property
-    def text(self) -> str:
-        return self.data.decode()
-
-    @property
-    def progress(self) -> list[str]:
-        """The progress lines, one after another."""
-        return [part for part in re.split(r"[\r\n]+", self.text) if part.startswith("Uploading ")]
-
-    @property
-    def screen(self) -> list[str]:
-        """What stands there in the end."""
-        lines = [line.rpartition("\r")[2] for line in self.text.replace("\r\n", "\n").split("\n")]
-        return [line for line in lines if line.strip()]
+        text = written.decode().replace("\r\n", "\n")
+        self.progress = [part for part in re.split(r"[\r\n]+", text) if re.match(r"\d+%", part)]
+        shown = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+        self.screen = [line for line in shown if line.strip()]  # what stands there in the end
+        return self.run.wait().status
 
 
-@needs.terminals
-@pytest.mark.line(bandwidth=20_000_000)
-@pytest.mark.parametrize(
-    ("columns", "name"), [(100, "a big file.bin"), (70, "東京東京東京.bin"), (12, "a")]
-)
-def test_progress_on_a_terminal(workdir: Workdir, columns: int, name: str) -> None:
-    workdir.contents({name: os.urandom(15_000_000), "small.txt": b"a"})
-    workdir.sign_in()
-    terminal = Terminal(columns)
-    assert terminal.run(workdir) == 0
-    widths = [sum(1 + (letter > "\u10ff") for letter in line) for line in terminal.progress]
-    assert 3 < len(widths) <= 30
-    assert max(widths) < columns
-    if columns > 12:
-        percents = [re.findall(r"(\d+)%", line)[0] for line in terminal.progress]
-        assert len(set(percents)) > 3, "it does not move during the big file"
-        whole = rf"Uploading  \d+%  \d.*B of 15\.0 MB  .*B/s  0:00:0\d left  {name[:3]}"
-        assert any(re.match(whole, line) for line in terminal.progress)
-    else:
-        assert terminal.progress[0] == "Uploading  "
-    assert [line.split("  ")[0] for line in terminal.screen][:2] == ["uploaded", "uploaded"]
-    assert terminal.screen[-1].startswith(LINK[:columns])
-
-
-@needs.terminals
-@pytest.mark.line(bandwidth=1_000_000)
-def test_interrupted_terminal_is_left_clean(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents({"a big file.bin": os.urandom(3_000_000)})
-    workdir.sign_in()
-    terminal = Terminal(80)
-    run = workdir.start(stdout=terminal.theirs, stderr=terminal.theirs)
-    os.close(terminal.theirs)
-    google.watch(
-        lambda moment, call: (
-            threading.Timer(0.5, run.interrupt).start()
-            if (moment, call.operation) == ("before", "files.create.multipart")
-            else None
-        )
-    )
-    assert run.process.wait(60) == 130
-    terminal.reader.join()
-    assert terminal.screen == [
-        "Uploading: Interrupted.",
-        NEXT_RUN,
+@pytest.mark.needs("terminals")
+@pytest.mark.line(bandwidth=10_000_000)
+@pytest.mark.parametrize("columns", [100, 20])
+def test_progress_line_moves_during_a_big_file(user, google, columns):
+    user.files({"big.bin": bytes(6_000_000), "small.txt": b"a"})
+    terminal = Terminal(user, columns)
+    assert terminal.wait() == 0
+    whole = r"\d+%  [\d.]+ [kM]?B of 6\.0 MB  [\d.]+ [kM]?B/s  0:00:\d\d left"
+    assert any(re.match(whole, line) for line in terminal.progress) == (columns == 100)
+    percents = [int(line.split("%")[0]) for line in terminal.progress]
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 2
+    assert max(percents) <= 100
+    assert max(map(len, terminal.progress)) < columns
+    (new,) = google.drive.folders(NAME)
+    assert lines("\n".join(terminal.screen)) == [
+        "uploaded  big.bin  6.0 MB",
+        "uploaded  small.txt  1 byte",
+        f'"{NAME}" is complete: 2 uploaded; 6.0 MB sent in N s.',
+        "It has a new link:",
+        f"{LINK}{new.id}",
     ]
 
 
-@pytest.mark.line(bandwidth=4_000_000)
-def test_pipe_gets_plain_lines(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents({"a big file.bin": os.urandom(2_000_000)})
-    workdir.sign_in()
-    # As bytes, since text has lost its \r.
-    process: Any = workdir.start(encoding=None).process
-    out, err = process.communicate(timeout=60)
-    assert err == b""
-    assert out.endswith(os.linesep.encode())
+@pytest.mark.needs("terminals")
+@pytest.mark.line(bandwidth=10_000_000)
+def test_interrupted_terminal_is_left_clean(user, google):
+    google.fail("upload.content", "stall")
+    at(
+        google,
+        "before",
+        "upload.content",
+        lambda: threading.Timer(0.3, user.latest.interrupt).start(),
+    )
+    terminal = Terminal(user)
+    assert terminal.wait() == 130
+    assert terminal.progress
+    assert terminal.screen[-2:] == ["Uploading: Interrupted.", NEXT_RUN]
+
+
+def test_pipe_gets_plain_lines(user):
+    """As bytes, since text has lost its \\r."""
+    run = user.start(stdout=subprocess.PIPE)
+    out = run.process.stdout.read()
+    assert run.wait() == (0, "", "")
     assert not set(b"\r\x1b") & set(out.replace(os.linesep.encode(), b""))

@@ -1,355 +1,335 @@
 """What is wrong on the user's machine is said at once, all of it, before Google hears anything."""
 
-import io
 import json
 import os
-import signal
-import subprocess
+import re
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import needs
 import pytest
-from workdir import REPOSITORY, Outcome, Workdir
-
-NOT_SENT = "Nothing was sent."
-PATH_RULES = [
-    r'In FILES, write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t.',
-    "FILES takes no *, ~ or web address and no quotes within quotes. A comma separates two paths.",
-]
-GET_CLIENT = [
-    'Make an OAuth client of type "Desktop app" at',
-    "https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the "
-    "script as",
-    "credentials.json. README.md shows each step.",
-]
-
-
-def load(workdir: Workdir) -> Any:
-    """The script as a module of this process, whose Python need not start for it."""
-    module = ModuleType("quickstart")
-    module.__file__ = str(workdir.script)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        exec(compile(workdir.script.read_bytes(), workdir.script, "exec"), vars(module))
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return module
-
-
-def check(workdir: Workdir, run: Callable[[Any, Any], object] | None = None) -> Outcome:
-    """What a run says up to the point at which it would sign in; run() stands for what follows."""
-    script = load(workdir)
-    script.prepare = lambda: None
-    script.run = lambda client, *_: run(script, client) if run else None
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        status = script.main([])
-    return Outcome(status, out.getvalue(), err.getvalue())
-
-
-def assert_refused(outcome: Outcome, *lines: str) -> None:
-    """The run ended before anything was sent, and said this and nothing else."""
-    assert outcome.err.splitlines() == [*lines, NOT_SENT]
-    assert (outcome.status, outcome.out) == (2, "")
-
-
-# ---- The constants -------------------------------------------------------------------------------
+from user import NAME, NEW, REPOSITORY, my_drive
 
 DRIVE = "https://www.googleapis.com/auth/drive"
-DRIVE_FILE = f"{DRIVE}.file"
-ADDRESS = "https://drive.google.com/drive/folders/1aB-c_9"
-# By constant: what is wrong, what is said of it, what is right.
-SETTINGS: dict[str, tuple[list[Any], str, list[Any]]] = {
-    "FOLDER_NAME": (
-        [" ", 7, None],
-        "FOLDER_NAME must be a name in quotes, and not blank.",
-        ["it's", "東京"],
-    ),
-    "FILES": (
-        [[], "a.txt", 5, [3], [""], None],
-        "FILES must be a list of one or more paths in quotes.",
-        [["a.txt"]],
-    ),
-    "PARENT_FOLDER_ID": (
-        ["", "a b", "https://drive.google.com/drive/my-drive", None, 5],
-        'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.',
-        ["root", "1aB-c_9", ADDRESS, f"{ADDRESS}?usp=sharing"],
-    ),
-    "DELETE_PERMANENTLY": (
-        ["no", 1, None],
-        "DELETE_PERMANENTLY must be True or False.",
-        [True, False],
-    ),
-    "PARALLEL_UPLOADS": (
-        [0, 1.5, "4", -1, None],
-        "PARALLEL_UPLOADS must be a whole number, 1 or more.",
-        [1, 50],
-    ),
-    "SCOPES": (
-        [[], 5, DRIVE, ["drive.file"], [DRIVE_FILE, f"{DRIVE}.readonly"]],
-        f"SCOPES must be a list of these, in quotes: {DRIVE_FILE}, {DRIVE}.",
-        [[DRIVE], [DRIVE_FILE, DRIVE]],
-    ),
-    "DELEGATED_USER": (
-        [5, ["me@example.com"], " "],
-        "DELEGATED_USER must be None or an address in quotes.",
-        [None, "me@example.com"],
-    ),
-    "SIGN_IN_PORT": (
-        [65536, -1, "8080", None],
-        "SIGN_IN_PORT must be a whole number from 0 to 65535.",
-        [0, 65535],
-    ),
+GET_CLIENT = """Make an OAuth client of type "Desktop app" at
+https://console.cloud.google.com/auth/clients, download its JSON, and save it beside the script as
+credentials.json. README.md shows each step."""
+NO_CLIENT = f"credentials.json is no desktop client and no service account's key. {GET_CLIENT}"
+ADVICE = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t."""
+
+
+def assert_refused(outcome, *lines):
+    """The run ended before anything was sent, and said this and nothing else."""
+    assert outcome == (2, "", "\n".join([*lines, "Nothing was sent.", ""]))
+
+
+# ---- The settings --------------------------------------------------------------------------------
+RULES = {
+    "FOLDER_NAME": "FOLDER_NAME must be a name in quotes, and not blank.",
+    "FILES": "FILES must be a list of one or more paths in quotes.",
+    "PARENT_FOLDER_ID": 'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.',
+    "DELETE_PERMANENTLY": "DELETE_PERMANENTLY must be True or False.",
+    "PARALLEL_UPLOADS": "PARALLEL_UPLOADS must be a whole number, 1 or more.",
+    "SCOPES": "SCOPES must be a list of addresses in quotes, with drive.file or drive.",
+    "DELEGATED_USER": "DELEGATED_USER must be None or an address in quotes.",
+    "SIGN_IN_PORT": "SIGN_IN_PORT must be a whole number from 0 to 65535.",
+}
+WRONG = {
+    "FOLDER_NAME": [" ", 7, None],
+    "FILES": [[], "a.txt", 5, [3], [""], None],
+    "PARENT_FOLDER_ID": ["", "a b", "https://drive.google.com/drive/my-drive", 5, None],
+    "DELETE_PERMANENTLY": ["no", 1, None],
+    "PARALLEL_UPLOADS": [0, 1.5, "4", True, None],
+    "SCOPES": [[], DRIVE, ["drive.file"], [DRIVE, f"{DRIVE}.readonly"], None],
+    "DELEGATED_USER": [5, ["me@example.com"], " "],
+    "SIGN_IN_PORT": [65536, -1, "8080", None],
+}
+WRONG_ROWS = [(name, value) for name, values in WRONG.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_ROWS, ids=[f"{n}={v!r}" for n, v in WRONG_ROWS])
+def test_setting_of_a_wrong_type_or_value(user, google, name, value):
+    user.write_json("credentials.json", google.service_account())
+    assert_refused(user.check(**{name: value}), RULES[name])
+
+
+RIGHT = {
+    "short": {"FOLDER_NAME": "0", "FILES": ("new.txt",), "PARALLEL_UPLOADS": 1, "SIGN_IN_PORT": 0},
+    "long": {"FOLDER_NAME": "it's 東京", "PARALLEL_UPLOADS": 50, "SIGN_IN_PORT": 65535},
+    "deleting": {"DELETE_PERMANENTLY": True, "SCOPES": (f"{DRIVE}.file",), "DELEGATED_USER": None},
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_setting(workdir: Workdir, name: str) -> None:
-    workdir.files(a_txt=b"a")
-    if name == "DELEGATED_USER":
-        workdir.write_json("credentials.json", workdir.google.service_account())
-    wrong, message, right = SETTINGS[name]
-    for value in wrong:
-        workdir.set(**{name: value})
-        assert_refused(check(workdir), message)
-    for value in right:
-        workdir.set(**{name: value})
-        assert check(workdir).status == 0, value
+@pytest.mark.parametrize("settings", RIGHT.values(), ids=RIGHT)
+def test_setting_that_may_be(user, settings):
+    user.set(**settings)
+    outcome = user.run("--dry-run")
+    assert (outcome.status, outcome.err) == (0, "")
 
 
-def test_name_of_an_unfinished_folder_is_refused(workdir: Workdir) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.set(FOLDER_NAME="mine (uploading)")
-    assert_refused(check(workdir), 'FOLDER_NAME must not end in "(uploading)".')
+MISSING = {
+    **{name: [name] for name in RULES},
+    "all": list(RULES),
+}
 
 
-def test_delegated_user_needs_a_service_account(workdir: Workdir) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.set(DELEGATED_USER="me@example.com")
-    message = "DELEGATED_USER works only with a service account. Set it to None."
-    assert_refused(check(workdir), message)
+@pytest.mark.parametrize("names", MISSING.values(), ids=MISSING)
+def test_setting_whose_line_was_deleted(user, names):
+    text = user.script.read_text(encoding="utf-8")
+    for name in names:
+        text = re.sub(rf"(?m)^{name} = .*\n", "", text)
+    user.script.write_text(text, encoding="utf-8")
+    table = "README.md has a table of the settings."
+    assert_refused(user.run(), *(f"{name} is missing: {table}" for name in names))
 
 
-def test_whole_run_that_is_refused(workdir: Workdir) -> None:
-    """All that is wrong is said together; and the script, started by itself, says the same."""
-    workdir.set(FILES=["gone", "gone too"])
-    (workdir.path / "credentials.json").unlink()
-    outcome = workdir.run()
+def test_misspelt_setting_is_missing(user):
+    text = user.script.read_text(encoding="utf-8")
+    user.script.write_text(text.replace("\nFOLDER_NAME", "\nFOLDERNAME"), encoding="utf-8")
+    assert_refused(user.run(), "FOLDER_NAME is missing: README.md has a table of the settings.")
+
+
+def test_delegated_user_needs_a_service_account(user):
+    says = "DELEGATED_USER works only with a service account. Set it to None."
+    assert_refused(user.check(DELEGATED_USER="me@example.com"), says)
+
+
+def test_all_that_is_wrong_is_said_together(user):
+    (user.path / "credentials.json").unlink()
+    settings = {"FOLDER_NAME": "", "FILES": ["gone", "new.txt", ".", "C:\table.txt"]}
     assert_refused(
-        outcome,
-        f"FILES: There is no file at {workdir.path / 'gone'}.",
-        f"FILES: There is no file at {workdir.path / 'gone too'}.",
-        *PATH_RULES,
-        f"credentials.json is missing. {GET_CLIENT[0]}",
-        *GET_CLIENT[1:],
+        user.check(**settings, PARALLEL_UPLOADS=0),
+        RULES["FOLDER_NAME"],
+        RULES["PARALLEL_UPLOADS"],
+        f"FILES: There is no file at {user.path / 'gone'}.",
+        f"FILES: {user.path} is a folder. List its files.",
+        f"FILES: There is no file at {user.path / 'C:?able.txt'}.",
+        ADVICE,
+        f"credentials.json is missing. {GET_CLIENT}",
     )
-    assert workdir.google.log == []
-    assert check(workdir) == outcome
 
 
 # ---- The files -----------------------------------------------------------------------------------
-
-
-def unreadable(path: Path) -> None:
-    path.write_bytes(b"secret")
-    path.chmod(0)
-
-
-NO_FILE = ["FILES: There is no file at {path}.", *PATH_RULES]
-NOT_A_FILE = ["FILES: {path} is a folder or a device. List files only."]
-FILES: dict[str, Any] = {
-    "missing": (lambda path: None, NO_FILE),
-    "a folder": (lambda path: path.mkdir(), NOT_A_FILE),
-    "a pipe": pytest.param(lambda path: os.mkfifo(path), NOT_A_FILE, marks=needs.fifos),
+NO_FILE = "FILES: There is no file at {}."
+FILES = {
+    "missing": ("gone.txt", None, [NO_FILE]),
+    "in a folder that is missing": ("gone/a.txt", None, [NO_FILE]),
+    "a folder": ("it", Path.mkdir, ["FILES: {} is a folder. List its files."]),
     "a dangling link": pytest.param(
-        lambda path: path.symlink_to("nowhere"), NO_FILE, marks=needs.links
+        *("it", lambda path: path.symlink_to("nowhere"), [NO_FILE]),
+        marks=pytest.mark.needs("links that anybody may make"),
     ),
-    "a file that the system makes up": pytest.param(
-        lambda path: path.symlink_to("/proc/version"),
-        ["FILES: {path} has content, but no size. Upload a copy of it."],
-        marks=needs.needs("/proc of Linux", sys.platform == "linux"),
+    "a pipe": pytest.param(
+        "it", lambda path: os.mkfifo(path), [NO_FILE], marks=pytest.mark.needs("named pipes")
     ),
 }
 
 
-@pytest.mark.parametrize(("make", "lines"), FILES.values(), ids=FILES.keys())
-def test_file_is_refused(workdir: Workdir, make: Callable[[Path], Any], lines: list[str]) -> None:
-    workdir.set(FILES=["thing"])
-    path = workdir.path / "thing"
-    make(path)
-    assert_refused(check(workdir), *(line.format(path=path) for line in lines))
+@pytest.mark.parametrize(("entry", "make", "lines"), FILES.values(), ids=FILES)
+def test_file_that_cannot_go_up(user, entry, make, lines):
+    path = user.path / entry
+    if make:
+        make(path)
+    assert_refused(user.check(FILES=[entry]), *(line.format(path) for line in lines))
 
 
-@needs.file_modes
-def test_files_that_nobody_may_read_are_refused(workdir: Workdir) -> None:
-    workdir.set(FILES=["thing"])
-    unreadable(workdir.path / "thing")
-    unreadable(workdir.path / "credentials.json")
-    assert_refused(
-        workdir.run(as_root=False),
-        f"FILES: {workdir.path / 'thing'} can't be read. (Permission denied)",
-        f"{workdir.path / 'credentials.json'} can't be read. (Permission denied)",
-    )
+@pytest.mark.needs("file modes that bind the script")
+def test_files_that_nobody_may_read(user):
+    user.set(FILES=["secret.txt"])
+    for name in ("secret.txt", "credentials.json"):
+        user.write(name, b"{}").chmod(0)
+    says = f"FILES: {user.path / 'secret.txt'} can't be read. (Permission denied)"
+    assert_refused(user.run(as_root=False), says, NO_CLIENT)
 
 
-def test_two_files_with_one_name_are_refused(workdir: Workdir) -> None:
-    workdir.contents({"one/a.txt": b"1", "two/a.txt": b"2"})
-    one, two = workdir.path / "one" / "a.txt", workdir.path / "two" / "a.txt"
-    assert_refused(check(workdir), f"FILES: {one} and {two} have the same name. Rename one.")
+def test_two_files_of_one_name(user):
+    user.files({"one/a.txt": b"1", "b.txt": b"2", "two/a.txt": b"3"})
+    cause = "has the same name as another of the files. Rename one."
+    paths = [user.path / "one" / "a.txt", user.path / "two" / "a.txt"]
+    assert_refused(user.check(), *(f"FILES: {path} {cause}" for path in paths))
 
 
-def test_paths_are_relative_to_the_script_or_absolute(workdir: Workdir, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere.txt"
-    elsewhere.write_bytes(b"absolute")
-    workdir.write("below/relative.txt", b"relative")
-    workdir.set(FILES=["below/relative.txt", str(elsewhere)])
-    workdir.sign_in()
-    assert workdir.run(cwd="/").status == 0
-    (folder,) = workdir.google.drive.folders("Quickstart uploads")
-    names = {file.name: file.content for file in workdir.google.drive.children(folder.id)}
-    assert names == {"relative.txt": b"relative", "elsewhere.txt": b"absolute"}
+def test_one_file_that_is_listed_twice(user):
+    says = f"FILES: {user.path / 'new.txt'} has the same name as another of the files. Rename one."
+    assert_refused(user.check(FILES=["new.txt", "./new.txt"]), says, says)
+
+
+def test_paths_begin_at_the_script_or_at_the_root(user, google, tmp_path):
+    (tmp_path / "elsewhere.txt").write_bytes(b"absolute")
+    user.write("below/relative.txt", b"relative")
+    user.set(FILES=["below/relative.txt", str(tmp_path / "elsewhere.txt")])
+    assert user.run(cwd=Path.home().anchor).status == 0
+    assert my_drive(google) == [(NAME, {"relative.txt": b"relative", "elsewhere.txt": b"absolute"})]
 
 
 # ---- credentials.json ----------------------------------------------------------------------------
-
-
-def edited(**values: Any) -> Callable[[dict[str, Any]], str]:
+def client(**values):
     """An OAuth client's JSON with these values; None takes a key away."""
-
-    def edit(client: dict[str, Any]) -> str:
-        entries = client["installed"] | values
-        kept = {key: value for key, value in entries.items() if value is not None}
-        return json.dumps({"installed": kept})
-
-    return edit
+    values = json.loads(EXAMPLE)["installed"] | {"client_secret": "GOCSPX-1"} | values
+    kept = {key: value for key, value in values.items() if value is not None}
+    return json.dumps({"installed": kept})
 
 
 EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
-CUT = "is empty, cut short or not JSON."
-NOT_THE_CONSOLES = "is no OAuth client from Google's console."
-STILL_THE_EXAMPLE = "is still the example."
-CREDENTIALS: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
-    "empty": (lambda client: "", CUT),
-    "no JSON": (lambda client: "client_id=1", CUT),
-    "cut short": (lambda client: json.dumps(client)[:-20], CUT),
-    "a list": (lambda client: "[]", CUT),
-    "no text": (lambda client: "\xff\xfe{\0", CUT),
-    "a web client": (
-        lambda client: json.dumps({"web": client["installed"]}),
-        'is for a client of type "Web application".',
-    ),
-    "an API key": (lambda client: '{"key": "AIza"}', NOT_THE_CONSOLES),
-    "not an object within": (lambda client: '{"installed": 5}', NOT_THE_CONSOLES),
-    "without the secret": (edited(client_secret=None), NOT_THE_CONSOLES),
-    "without the ID": (edited(client_id=None), NOT_THE_CONSOLES),
-    "secret is a number": (edited(client_secret=5), NOT_THE_CONSOLES),
-    "the example as it is shipped": (lambda client: EXAMPLE, STILL_THE_EXAMPLE),
-    "the example, half filled": (
-        edited(client_id="YOUR_CLIENT_ID.apps.googleusercontent.com"),
-        STILL_THE_EXAMPLE,
-    ),
+STILL_THE_EXAMPLE = f"credentials.json is still the example. {GET_CLIENT}"
+CREDENTIALS = {
+    "empty": ("", NO_CLIENT),
+    "no JSON": ("client_id=1", NO_CLIENT),
+    "cut short": (EXAMPLE[:-20], NO_CLIENT),
+    "a list": ("[]", NO_CLIENT),
+    "a number": ("5", NO_CLIENT),
+    "no text": ("\xff\xfe{\0", NO_CLIENT),
+    "for web applications": (EXAMPLE.replace("installed", "web"), NO_CLIENT),
+    "an API key": ('{"key": "AIza"}', NO_CLIENT),
+    "without what is to be in it": ('{"installed": 5}', NO_CLIENT),
+    "without the ID": (client(client_id=None), NO_CLIENT),
+    "without the secret": (client(client_secret=None), NO_CLIENT),
+    "a secret that is no text": (client(client_secret=5), NO_CLIENT),
+    "without the address to sign in at": (client(auth_uri=None), NO_CLIENT),
+    "the example": (EXAMPLE, STILL_THE_EXAMPLE),
 }
 
 
-@pytest.mark.parametrize(("make", "wrong"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
-def test_credentials_are_refused(
-    workdir: Workdir, make: Callable[[dict[str, Any]], str], wrong: str
-) -> None:
-    workdir.files(a_txt=b"a")
-    text = make(workdir.google.credentials())
-    workdir.write("credentials.json", text.encode("latin-1"))
-    assert_refused(check(workdir), f"credentials.json {wrong} {GET_CLIENT[0]}", *GET_CLIENT[1:])
+@pytest.mark.parametrize(("text", "says"), CREDENTIALS.values(), ids=CREDENTIALS)
+def test_credentials_that_are_none(user, text, says):
+    user.write("credentials.json", text.encode("latin-1"))
+    assert_refused(user.check(), says)
 
 
-MISNAMED = ["credentials.json.json", "credentials.json.txt", "client_secret_1-a.apps.json"]
+def test_service_account_whose_key_is_damaged(user, google):
+    key = google.service_account()
+    user.write_json("credentials.json", key | {"private_key": key["private_key"][:200]})
+    assert_refused(user.check(), NO_CLIENT)
 
 
-@pytest.mark.parametrize("name", MISNAMED)
-def test_name_that_the_credentials_have_by_mistake_is_told(workdir: Workdir, name: str) -> None:
-    """Explorer hides what a name ends in, and so its user doubles it."""
-    workdir.files(a_txt=b"a")
-    (workdir.path / "credentials.json").rename(workdir.path / name)
-    assert_refused(
-        check(workdir), f"credentials.json is missing. Rename {name} to credentials.json."
-    )
+def test_folder_in_the_place_of_the_credentials(user):
+    (user.path / "credentials.json").unlink()
+    (user.path / "credentials.json").mkdir()
+    assert_refused(user.check(), NO_CLIENT)
 
 
-def test_folder_in_the_place_of_the_credentials(workdir: Workdir) -> None:
-    workdir.files(a_txt=b"a")
-    path = workdir.path / "credentials.json"
-    path.unlink()
-    path.mkdir()
-    outcome = check(workdir)
-    assert outcome.status == 2
-    assert outcome.err.startswith(f"{path} can't be read. (")
+# Explorer hides what a name ends in, and so its user doubles it.
+MISNAMED = {
+    "json twice": (["credentials.json.json"], "credentials.json.json"),
+    "a text": (["credentials.json.txt"], "credentials.json.txt"),
+    "as downloaded": (["client_secret_1-a.apps.json"], "client_secret_1-a.apps.json"),
+    "downloaded twice": (
+        ["client_secret_1.json", "client_secret_1 (1).json"],
+        "client_secret_1 (1).json",
+    ),
+    "the older one first": (["client_secret_2.json", "client_secret_1.json"], None),
+}
 
 
-# ---- The environment and the command line --------------------------------------------------------
+@pytest.mark.parametrize(("names", "latest"), MISNAMED.values(), ids=MISNAMED)
+def test_credentials_that_are_misnamed(user, names, latest):
+    (user.path / "credentials.json").unlink()
+    for age, name in enumerate(reversed(names)):
+        user.write(name, b"{}", modified=1_000_000_000 - age)
+    says = f"credentials.json is missing. Rename {latest or names[-1]} to credentials.json."
+    assert_refused(user.check(), says)
 
 
+def test_example_is_no_misnamed_download(user):
+    (user.path / "credentials.json").unlink()
+    user.write("credentials.json.example", EXAMPLE.encode())
+    assert_refused(user.check(), f"credentials.json is missing. {GET_CLIENT}")
+
+
+# ---- PARENT_FOLDER_ID ----------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "proxy", ["http://me:se/cret@proxy.example.com:8080", "127.0.0.1:8080", "http://proxy:99999"]
+    "form",
+    [
+        "{}",
+        "https://drive.google.com/drive/folders/{}",
+        "https://drive.google.com/drive/u/1/folders/{}?usp=sharing",
+        "https://drive.google.com/open?id={}&authuser=0",
+    ],
 )
-def test_proxy_that_is_no_address(
-    workdir: Workdir, monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
-    """Python's own words for it hold a part of the password."""
-    workdir.files(a_txt=b"a")
-    monkeypatch.setenv("https_proxy", proxy)
-    assert_refused(
-        check(workdir),
-        "https_proxy must be an address such as http://USER:PASSWORD@HOST:8080.",
-    )
-
-
-def test_certificates_that_are_not_there(workdir: Workdir, monkeypatch: pytest.MonkeyPatch) -> None:
-    workdir.files(a_txt=b"a")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
-    assert_refused(check(workdir), "REQUESTS_CA_BUNDLE does not name a file.")
-
-
-@pytest.mark.parametrize("arguments", [["--dry"], ["--verbose"], ["a.txt"]])
-def test_unknown_argument_starts_nothing(workdir: Workdir, arguments: list[str]) -> None:
-    script, err = load(workdir), io.StringIO()
-    script.prepare = script.run = lambda *_: None
-    with redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        script.main(arguments)
-    assert ended.value.code == 2
-    assert f"unrecognized arguments: {arguments[0]}" in err.getvalue()
-
-
-def test_help_needs_nothing(workdir: Workdir) -> None:
-    (workdir.path / "credentials.json").unlink()
-    outcome = workdir.run("--help")
+def test_parent_by_its_id_or_address(user, google, form):
+    parent = google.drive.add_folder("parent")
+    user.set(PARENT_FOLDER_ID=form.format(parent.id))
+    outcome = user.run()
     assert (outcome.status, outcome.err) == (0, "")
+    (folder,) = google.drive.folders(NAME, parent=parent.id)
+    assert {file.name: file.content for file in google.drive.children(folder.id)} == NEW
+    assert my_drive(google) == [("parent", {NAME: None})]
+
+
+def in_the_trash(drive):
+    folder = drive.add_folder("old")
+    drive.trash(folder.id)
+    return folder.id
+
+
+def below_the_trash(drive):
+    return drive.add_folder("below", parent=in_the_trash(drive)).id
+
+
+OUT_OF_REACH = (
+    "PARENT_FOLDER_ID is not in Drive, or out of reach: see SCOPES in README.md. "
+    "It must be the ID or the address of a folder, not its name."
+)
+NO_FOLDER = "PARENT_FOLDER_ID is a file, or in the trash. Choose another folder."
+PARENTS = {
+    "a name": (lambda drive: drive.add_folder("Reports").name, OUT_OF_REACH),
+    "made by hand": (lambda drive: drive.add_folder("Reports", app=False).id, OUT_OF_REACH),
+    "a shared drive": (lambda drive: drive.add_shared_drive("team"), OUT_OF_REACH),
+    "a file": (lambda drive: drive.add_file("a.txt", b"").id, NO_FOLDER),
+    "in the trash": (in_the_trash, NO_FOLDER),
+    "in a folder in the trash": (below_the_trash, NO_FOLDER),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), PARENTS.values(), ids=PARENTS)
+def test_parent_that_cannot_be_one(user, google, make, says):
+    user.set(PARENT_FOLDER_ID=make(google.drive))
+    before = google.drive.everything()
+    outcome = user.run()
+    assert outcome == (1, "", f"Comparing with Drive: {says}\nNothing in Drive was changed.\n")
+    assert google.drive.everything() == before
+
+
+def test_parent_in_a_shared_drive(user, google):
+    """Which the wider scope reaches."""
+    parent = google.drive.add_folder("parent", parent=google.drive.add_shared_drive("team"))
+    user.set(PARENT_FOLDER_ID=parent.id, SCOPES=[DRIVE])
+    user.sign_in(scopes=[DRIVE])
+    for _ in range(2):
+        outcome = user.run()
+        assert (outcome.status, outcome.err) == (0, "")
+    assert [folder.name for folder in google.drive.folders(parent=parent.id)] == [NAME]
+
+
+# ---- The command line, and the Python that runs it -----------------------------------------------
+def test_help_needs_nothing_and_starts_nothing(user, google):
+    (user.path / "credentials.json").unlink()
+    outcome = user.run("--help")
+    assert (outcome.status, outcome.err, google.calls()) == (0, "", [])
     assert "--dry-run" in outcome.out
+    assert "README.md has the rest." in " ".join(outcome.out.split())
 
 
-def test_wrong_ca_file_is_named(workdir: Workdir) -> None:
-    workdir.environment["HTTPLIB2_CA_CERTS"] = "/nonexistent"
-    outcome = workdir.run()
-    assert (outcome.status, outcome.out) == (2, "")
-    (line,) = outcome.err.splitlines()
-    assert line.startswith("HTTPLIB2_CA_CERTS does not name a file. (")
-
-
-def test_missing_packages_are_named(tmp_path: Path) -> None:
-    script = REPOSITORY / "quickstart.py"
-    outcome = subprocess.run(
-        [sys.executable, "-S", str(script)],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        cwd=tmp_path,
+@pytest.mark.parametrize("argument", ["--dry", "--verbose", "-n", "a.txt", ""])
+def test_argument_that_is_not_known_starts_nothing(user, google, argument):
+    outcome = user.run(argument)
+    assert (outcome.status, outcome.out, google.calls()) == (2, "", [])
+    assert outcome.err.splitlines()[-1] == (
+        f"quickstart.py: error: {argument!r} is not known. List files in FILES, in quickstart.py."
     )
-    assert outcome.returncode == 2
-    what, cure = outcome.stderr.splitlines()
+
+
+PYTHONS = {
+    "too old": ("import datetime; del datetime.UTC", "cannot import name 'UTC' from 'datetime'"),
+    "without the packages": ("import sys; sys.modules['httplib2'] = None", "import of httplib2"),
+}
+
+
+@pytest.mark.parametrize(("program", "words"), PYTHONS.values(), ids=PYTHONS)
+def test_python_that_does_not_suffice(user, program, words):
+    user.hook(program)
+    outcome = user.check()
+    install = f"run: {sys.executable} -m pip install -r requirements.txt ({words}"
+    assert (outcome.status, outcome.out) == (2, "")
+    what, cure = outcome.err.splitlines()
     assert what == "Run quickstart.py with the Python in .venv, 3.11 or newer, or"
-    install = f"run: {sys.executable} -m pip install -r requirements.txt"
-    assert cure.startswith(f"{install} (No module named ")
+    assert cure.startswith(install)

@@ -1,268 +1,233 @@
-"""What is in Drive after a run: names, bytes, types, times, and nothing else."""
+"""What a run calls, and what is in Drive after it: names, bytes, types and times, copied or sent."""
 
 import hashlib
 import os
-import stat
-from functools import partial
-from typing import Any
+from threading import Barrier, BrokenBarrierError
 
 import pytest
-from fake_google import FakeGoogle
-from situations import MARK, NAME, WORKING_NAME, once
-from workdir import WINDOWS, Workdir
+from user import NAME, NEW, OLD, WINDOWS, WORKING_NAME, add_old_folder, at, my_drive, trash
 
-pytestmark = pytest.mark.usefixtures("no_forks")
-
-KIB = 1024
-CHUNK = 256 * KIB
-
-
-def content_of(google: FakeGoogle, name: str = NAME) -> dict[str, bytes | None]:
-    """What the one folder of that name holds."""
-    (folder,) = google.drive.folders(name)
-    children = google.drive.children(folder.id)
-    content = {child.name: child.content for child in children}
-    assert len(content) == len(children), "a file is there twice"
-    return content
+READ = ["files.list", "files.generateIds"]
+CREATE, COPY, UPLOAD = "files.create.metadata", "files.copy", "files.create.multipart"
+SESSION = ["files.create.resumable", "upload.content"]
+FINISH = ["files.list", "files.update.rename"]
+REMOVE = ["files.get", "files.update.trash"]
+UNCHANGED_NAME = f'"{NAME}" was not replaced by this run.'
 
 
-def assert_arrives(workdir: Workdir, google: FakeGoogle, content: dict[str, bytes]) -> None:
-    workdir.contents(content)
-    workdir.sign_in()
-    outcome = workdir.run()
+def calls(google):
+    return [call.operation for call in google.calls()]
+
+
+def sent(google):
+    return sum(call.content_bytes for call in google.calls())
+
+
+def run(user):
+    outcome = user.run()
     assert (outcome.status, outcome.err) == (0, "")
-    assert content_of(google) == content
 
 
-def test_first_run(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"first", b_bin=b"second")
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert content_of(google) == {"a.txt": b"first", "b.bin": b"second"}
-    (folder,) = google.drive.folders(NAME)
-    assert sorted(outcome.lines[:2]) == ["uploaded  a.txt  5 bytes", "uploaded  b.bin  6 bytes"]
-    assert outcome.lines[2].startswith(f'"{NAME}": 2 uploaded, 0 unchanged, 11 bytes sent in ')
-    assert outcome.lines[3:] == [f"https://drive.google.com/drive/folders/{folder.id}"]
+# ---- What it calls -------------------------------------------------------------------------------
+def test_first_run(user, google):
+    run(user)
+    assert calls(google) == [*READ, CREATE, UPLOAD, UPLOAD, *SESSION, *FINISH]
+    assert sent(google) == sum(map(len, NEW.values()))
+    assert my_drive(google) == [(NAME, NEW)]
+    assert trash(google) == []
 
 
-def test_second_run_replaces_the_folder(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"old", b_txt=b"goes")
-    workdir.sign_in()
-    assert workdir.run().status == 0
-    (old,) = google.drive.folders(NAME)
-    workdir.files(a_txt=b"new")
-    assert workdir.run().status == 0
-    assert content_of(google) == {"a.txt": b"new"}
-    assert google.drive.file(old.id).trashed
-    assert [folder.name for folder in google.drive.folders()] == [NAME]
+def test_second_run(user, google):
+    add_old_folder(google, NEW)
+    run(user)
+    assert calls(google) == [*READ, "files.list", CREATE, COPY, COPY, COPY, *FINISH, *REMOVE]
+    assert sent(google) == 0
+    assert my_drive(google) == trash(google) == [(NAME, NEW)]
 
 
-def test_old_folder_is_deleted_for_good_if_so_set(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    old = google.drive.add_folder(NAME)
-    workdir.set(DELETE_PERMANENTLY=True)
-    assert workdir.run().status == 0
-    assert content_of(google) == {"a.txt": b"a"}
-    with pytest.raises(KeyError):
-        google.drive.file(old.id)
+def test_old_folder_is_deleted_for_good_if_so_set(user, google):
+    add_old_folder(google, NEW)
+    user.set(DELETE_PERMANENTLY=True)
+    run(user)
+    assert calls(google)[-2:] == ["files.get", "files.delete"]
+    assert (my_drive(google), trash(google)) == ([(NAME, NEW)], [])
 
 
-SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK - 1]
+def test_folder_of_a_broken_run_is_copied_from_as_well(user, google):
+    add_old_folder(google)
+    left = google.drive.add_folder(WORKING_NAME, mark={"quickstart.py": "2"})
+    google.drive.add_file("new.txt", NEW["new.txt"], parent=left.id)
+    run(user)
+    lists = ["files.list"] * 2  # of what each holds
+    made = [CREATE, COPY, COPY, *SESSION]
+    assert calls(google) == [*READ, *lists, *made, *FINISH, *REMOVE, *REMOVE]
+    assert my_drive(google) == [(NAME, NEW)]
 
 
-@pytest.mark.parametrize("multipart_limit", [0, 10 * CHUNK], ids=["in chunks", "in one request"])
-def test_every_size_arrives(workdir: Workdir, google: FakeGoogle, multipart_limit: int) -> None:
-    workdir.set(CHUNK_SIZE=CHUNK, MULTIPART_LIMIT=multipart_limit)
-    assert_arrives(workdir, google, {f"{size}.bin": os.urandom(size) for size in SIZES})
-
-
-def test_files_of_up_to_5_mib_go_up_in_one_request(workdir: Workdir, google: FakeGoogle) -> None:
-    limit = 5 * KIB * KIB
-    workdir.contents({"at the limit": bytes(limit), "beyond": bytes(limit + 1)})
-    workdir.sign_in()
-    assert workdir.run().status == 0
-    (folder,) = google.drive.folders(NAME)
-    ways = {file.name: file.how for file in google.drive.children(folder.id)}
-    assert ways == {"at the limit": "multipart", "beyond": "resumable"}
-
-
-def test_every_ending_arrives(workdir: Workdir, google: FakeGoogle) -> None:
-    """googleapiclient ends the part of a multipart body with a bare line feed."""
-    endings = [b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r", b"--", b"a\r", b"a\r\n", b"\0"]
-    content = {f"{number}.txt": ending for number, ending in enumerate(endings)}
-    assert_arrives(workdir, google, content)
-
-
-def test_large_file_arrives(workdir: Workdir, google: FakeGoogle) -> None:
-    digest = hashlib.md5()
-    with (workdir.path / "large.bin").open("wb") as file:
-        for _ in range(300):
-            block = os.urandom(KIB) * KIB
-            digest.update(block)
-            file.write(block)
-    workdir.set(FILES=["large.bin"])
-    workdir.sign_in()
-    outcome = workdir.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    (folder,) = google.drive.folders(NAME)
-    (large,) = google.drive.children(folder.id)
-    assert (large.size, large.md5, large.how) == (300 * KIB * KIB, digest.hexdigest(), "resumable")
-
-
-NAMES = [
-    "plain.txt",
-    "no extension",
-    ".hidden",
-    'it\'s "quoted".txt',
-    "back\\slash.txt",
-    "  spaces  .txt",
-    "Прага 東京 القاهرة 🎈.txt",
-    "e\u0301 decomposed.txt",
-    "percent%20&+;=.txt",
-    "mail.eml",
-    "page.mhtml",
-]
-if WINDOWS:  # which has no such files
-    NAMES = [name for name in NAMES if not set('"\\') & set(name)]
-
-
-def test_every_name_arrives(workdir: Workdir, google: FakeGoogle) -> None:
-    content = {name: f"of {name}\r\n\xff".encode("latin-1", "replace") for name in NAMES}
-    assert_arrives(workdir, google, content)
-
-
-@pytest.mark.parametrize(
-    "name", ["it's", 'a "b"', "back\\slash", "end\\", "东京 ' or name = 'x", "%"]
-)
-def test_folder_of_any_name_is_replaced(workdir: Workdir, google: FakeGoogle, name: str) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    workdir.set(FOLDER_NAME=name)
-    google.drive.add_folder(name)
-    google.drive.add_folder(f"{name} (uploading)", mark=MARK)
-    bystander = google.drive.add_folder("x")
-    assert workdir.run().status == 0
-    assert content_of(google, name) == {"a.txt": b"a"}
-    assert [folder.name for folder in google.drive.folders()] == [bystander.name, name]
-
-
-TYPES = {
-    "a.txt": "text/plain",
-    "a.jpg": "image/jpeg",
-    "a.pdf": "application/pdf",
-    "a.eml": "message/rfc822",
-    "a": "application/octet-stream",
-    "a.unheard-of": "application/octet-stream",
-    "a.tar.gz": "application/octet-stream",
+FIRST = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+# What is in FILES next, and how many bytes of it are sent.
+CHANGES = {
+    "nothing": (FIRST, 0),
+    "one file more": (FIRST | {"d.txt": b"four"}, 4),
+    "one file less": ({"a.txt": b"one"}, 0),
+    "another name": ({"z.txt": b"one", "b.txt": b"two", "c.txt": b"three"}, 0),
+    "names exchanged": ({"a.txt": b"two", "b.txt": b"one", "c.txt": b"three"}, 0),
+    "one file twice": (FIRST | {"again.txt": b"one"}, 0),
+    "other content of the same size": (FIRST | {"a.txt": b"ONE"}, 3),
+    "of another size": (FIRST | {"a.txt": b"one more"}, 8),
 }
 
 
-def test_type_and_time_are_kept(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents(dict.fromkeys(TYPES, b"a"))
-    for name in TYPES:
-        os.utime(workdir.path / name, ns=(0, 1234567890_987654321))
-    workdir.write("old.txt", b"before 1970", modified=-86400.5)
-    workdir.set(FILES=[*TYPES, "old.txt"])
-    workdir.sign_in()
-    assert workdir.run().status == 0
+@pytest.mark.parametrize(("content", "count"), CHANGES.values(), ids=CHANGES)
+def test_only_what_is_new_is_sent(user, google, content, count):
+    add_old_folder(google, FIRST)
+    user.files(content)
+    run(user)
+    assert sent(google) == count
+    assert my_drive(google) == [(NAME, content)]
+
+
+# Two blocks of one MD5: Wang, Feng, Lai, Yu, "Collisions for Hash Functions", 2004.
+BLOCK = bytearray.fromhex(
+    "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f89"
+    "55ad340609f4b30283e488832571415a085125e8f7cdc99fd91dbdf280373c5b"
+    "d8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0"
+    "e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70"
+)
+TWIN = BLOCK.copy()
+for place in (19, 45, 59, 83, 109, 123):
+    TWIN[place] ^= 0x80
+
+
+def test_twins_by_md5_are_not_taken_for_each_other(user, google):
+    assert hashlib.md5(BLOCK).digest() == hashlib.md5(TWIN).digest()
+    add_old_folder(google, {"a.bin": bytes(BLOCK)})
+    user.files({"a.bin": bytes(TWIN)})
+    run(user)
+    assert my_drive(google) == [(NAME, {"a.bin": bytes(TWIN)})]
+
+
+def test_file_whose_sha256_drive_does_not_have_is_sent_once_more(user, google):
+    add_old_folder(google, OLD)
+    user.set(FILES=["same.txt"])
+    google.fail("files.list", "no-sha256", after=1)
+    run(user)
+    assert calls(google) == [*READ, "files.list", CREATE, UPLOAD, *FINISH, *REMOVE]
+
+
+@pytest.mark.parametrize("cap", [1, 2])
+def test_lists_of_many_pages(user, google, cap):
+    google.drive.page_size_cap = cap
+    for _ in range(3):
+        add_old_folder(google, NEW | OLD)
+        google.drive.add_folder("other")
+    run(user)
+    assert my_drive(google) == [(NAME, NEW), *[("other", {})] * 3]
+    assert calls(google).count(COPY) == 3
+
+
+def test_more_files_than_ids_in_one_call(user, google):
+    content = {f"{number}.txt": b"" for number in range(1001)}
+    user.files(content)
+    user.set(PARALLEL_UPLOADS=8)
+    run(user)
+    assert calls(google).count("files.generateIds") == 2
+    assert my_drive(google) == [(NAME, content)]
+
+
+def test_so_many_files_go_up_at_a_time(user, google):
+    """Each waits for two others, and then for a fourth one in vain."""
+    user.files({f"{number}.txt": b"%d" % number for number in range(3)})
+    user.set(PARALLEL_UPLOADS=3)
+    together = Barrier(3)
+    google.watch(
+        lambda when, call: together.wait(30) if (when, call.operation) == ("before", UPLOAD) else 0
+    )
+    run(user)
+
+
+# ---- What arrives --------------------------------------------------------------------------------
+CONTENTS = {
+    "empty": b"",
+    "one byte": b"\0",
+    "line ends": b"a\r\nb\rc\n\r",
+    "like a boundary": b"\r\n--===============",
+    "1 MiB": os.urandom(1024 * 1024),
+    "1 byte more": os.urandom(1024 * 1024 + 1),
+}
+NAMES = ["no extension", ".hidden", "it's.txt", "  spaces  .txt", "Прага 東京 🎈.txt"]
+NAMES += ["e\u0301 decomposed.txt", "percent%20&+;=.txt", "mail.eml"]
+NAMES += [] if WINDOWS else ['a "quote".txt', "back\\slash.txt"]
+
+
+@pytest.mark.parametrize("is_copied", [False, True], ids=["uploaded", "copied"])
+def test_every_content_and_every_name_arrives(user, google, is_copied):
+    content = CONTENTS | {name: name.encode() for name in NAMES}
+    user.files(content)
+    if is_copied:
+        add_old_folder(google, content)
+    run(user)
+    assert my_drive(google) == [(NAME, content)]
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b"', "back\\slash", "東京 ' or name = 'x", "%"])
+def test_folder_of_any_name_is_replaced(user, google, name):
+    user.set(FOLDER_NAME=name, FILES=["new.txt"])
+    for _ in range(2):
+        run(user)
+    assert my_drive(google) == [(name, {"new.txt": b"new"})]
+    assert trash(google) == [(name, {"new.txt": b"new"})]
+
+
+TIMES = {
+    "milliseconds": (1234567890_987654321, "2009-02-13T23:31:30.987Z"),
+    "before 1970": (-86400_500000000, "1969-12-30T23:59:59.500Z"),
+}
+
+
+@pytest.mark.parametrize("is_copied", [False, True], ids=["uploaded", "copied"])
+@pytest.mark.parametrize(("nanoseconds", "shown"), TIMES.values(), ids=TIMES)
+def test_modification_time_is_kept(user, google, nanoseconds, shown, is_copied):
+    for name in NEW:
+        os.utime(user.path / name, ns=(0, nanoseconds))
+    if is_copied:
+        add_old_folder(google, NEW)
+    run(user)
     (folder,) = google.drive.folders(NAME)
-    found = {
-        file.name: (file.mime_type, file.modified) for file in google.drive.children(folder.id)
-    }
-    expected = {name: (kind, "2009-02-13T23:31:30.987Z") for name, kind in TYPES.items()}
-    assert found == expected | {"old.txt": ("text/plain", "1969-12-30T23:59:59.500Z")}
+    assert {file.modified for file in google.drive.children(folder.id)} == {shown}
 
 
-def bystanders(google: FakeGoogle) -> dict[str, Any]:
-    """Everything that shares the folder's name and is not it."""
-    drive = google.drive
-    elsewhere = drive.add_folder("elsewhere")
-    trashed = drive.add_folder(NAME)
-    drive.trash(trashed.id)
-    made = {
-        "other case": drive.add_folder(NAME.upper()),
-        "a file": drive.add_file(NAME, b"a file"),
-        "other parent": drive.add_folder(NAME, parent=elsewhere.id),
-        "someone else's": drive.add_folder(NAME, owner="someone@example.com"),
-        "not the script's": drive.add_folder(NAME, app=False),
-        "longer name": drive.add_folder(f"{NAME} 2"),
-        "in the trash": trashed,
-    }
-    return {why: file.id for why, file in made.items()}
+# ---- What is not confirmed -----------------------------------------------------------------------
+# The call, and the file that it is for.
+WAYS = {COPY: "same.txt", UPLOAD: "new.txt", "upload.content": "big.bin"}
 
 
-def test_what_merely_shares_the_name_is_not_touched(workdir: Workdir, google: FakeGoogle) -> None:
-    ids = bystanders(google)
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    old = google.drive.add_folder(NAME)
-    assert workdir.run().status == 0
-    assert google.drive.file(old.id).trashed
-    left = {why: google.drive.file(file_id).trashed for why, file_id in ids.items()}
-    assert left == dict.fromkeys(ids, False) | {"in the trash": True}
+@pytest.mark.parametrize("call", WAYS)
+def test_content_that_drive_does_not_confirm_ends_the_run(user, google, call):
+    add_old_folder(google)
+    user.set(FILES=[WAYS[call]])
+    google.fail(call, "wrong-md5")
+    outcome = user.run()
+    says = f"Uploading: Drive did not confirm the content of {WAYS[call]}. Run again."
+    standing = f"{UNCHANGED_NAME} The next run copies what has reached Drive."
+    assert outcome == (1, "", f"{says}\n{standing}\n")
+    assert (NAME, OLD) in my_drive(google)
 
 
-def test_leftovers_and_many_old_folders_go(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    google.drive.page_size_cap = 2
-    for name in (NAME, WORKING_NAME) * 3:
-        google.drive.add_folder(name, mark=MARK)
-    assert workdir.run().status == 0
-    assert [folder.name for folder in google.drive.folders()] == [NAME]
-    assert content_of(google) == {"a.txt": b"a"}
+EDITS = {
+    "grown": lambda path: path.write_bytes(path.read_bytes() + b"more"),
+    "rewritten": lambda path: os.utime(path, (1, 1)),
+}
 
 
-def test_newer_working_folder_of_another_run_is_left(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    begin = partial(google.drive.add_folder, WORKING_NAME, mark={"quickstart.py": "2"})
-    once(google, "before", "files.update.rename", begin)
-    assert workdir.run().status == 0
-    assert sorted(folder.name for folder in google.drive.folders()) == [NAME, WORKING_NAME]
-
-
-def test_parent_folder(workdir: Workdir, google: FakeGoogle) -> None:
-    parent = google.drive.add_folder("parent")
-    workdir.files(a_txt=b"a")
-    workdir.sign_in()
-    workdir.set(PARENT_FOLDER_ID=parent.id)
-    assert workdir.run().status == 0
-    assert workdir.run().status == 0
-    (folder,) = google.drive.folders(NAME, parent=parent.id)
-    assert [file.name for file in google.drive.children(folder.id)] == ["a.txt"]
-
-
-@pytest.mark.line(round_trip=0.2)
-def test_uploads_run_in_parallel(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents({f"{number}.txt": b"x" * number for number in range(12)})
-    workdir.set(PARALLEL_UPLOADS=3)
-    workdir.sign_in()
-    assert workdir.run().status == 0
-    spans = [(call.started, call.ended or 0) for call in google.calls("files.create.multipart")]
-    peak = max(sum(begun <= now < ended for begun, ended in spans) for now, _ in spans)
-    assert peak == 3
-
-
-def test_more_files_than_ids_in_one_call(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.contents({f"{number}.txt": b"" for number in range(1001)})
-    workdir.set(PARALLEL_UPLOADS=8)
-    workdir.sign_in()
-    assert workdir.run().status == 0
-    assert len(content_of(google)) == 1001
-    assert len(google.calls("files.generateIds")) == 2
-
-
-def test_token_is_refreshed_and_saved_privately(workdir: Workdir, google: FakeGoogle) -> None:
-    workdir.files(a_txt=b"a")
-    old = workdir.sign_in(expires_in=-10)
-    assert workdir.run().status == 0
-    assert workdir.token["token"] != old["token"]
-    assert workdir.token["refresh_token"] == old["refresh_token"]
-    if not WINDOWS:
-        assert stat.S_IMODE((workdir.path / "token.json").stat().st_mode) == 0o600
-    assert len(google.calls("oauth.token.refresh")) == 1
-    assert workdir.run().status == 0
-    assert len(google.calls("oauth.token.refresh")) == 1
+@pytest.mark.parametrize("call", WAYS)
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_file_that_changes_during_the_run_ends_it(user, google, call, edit):
+    add_old_folder(google)
+    user.set(FILES=[WAYS[call]])
+    path = user.path / WAYS[call]
+    at(google, "after", call, lambda: edit(path))
+    outcome = user.run()
+    says = f"Uploading: {path} changed during the run. Run again when it is complete."
+    assert (outcome.status, outcome.err.splitlines()[0]) == (1, says)
+    assert (NAME, OLD) in my_drive(google)
