@@ -87,9 +87,11 @@ def test_run_with_much_to_tell(user, google):
     assert google.drive.everything() == before
     google.fail("permissions.create", "403-sharingRateLimitExceeded")
     outcome = user.run()
-    new, _ = google.drive.folders(NAME)
-    refused = "403 insufficientFilePermissions The user does not have sufficient permissions for this file."
-    limited = "403 sharingRateLimitExceeded Sharing Rate Limit Exceeded"
+    (new,) = (folder for folder in google.drive.folders(NAME) if folder.id != stays.id)
+    words = "The user does not have sufficient permissions for this file."
+    refused = f"403 insufficientFilePermissions {words}"
+    limited = "403 sharingRateLimitExceeded Rate limit exceeded. User message: These items could "
+    limited += "not be shared because a rate limit was exceeded."
     assert (outcome.status, outcome.err) == (0, "")
     assert lines(outcome.out) == [
         f"{COPIED}  same.txt  9 bytes",
@@ -153,21 +155,6 @@ def test_interrupted_run_ends_while_a_call_hangs(user, google, call):
             user.running.interrupt()
 
     google.watch(interrupt)
-    outcome = user.run()
-    assert outcome.status == 130
-    assert outcome.err == f"{step}: Interrupted.\n{with_link(google, standing)}\n"
-
-
-@pytest.mark.parametrize("call", ["files.create.metadata", "files.update.rename"])
-def test_interrupted_run_claims_nothing_that_is_false(user, google, call):
-    """The work is done, and the script ends before it hears of that."""
-    _, step, standing = STEPS[call]
-
-    def interrupt():
-        user.running.interrupt()
-        user.running.process.wait(10)
-
-    at(google, "after", call, interrupt)
     outcome = user.run()
     assert outcome.status == 130
     assert outcome.err == f"{step}: Interrupted.\n{with_link(google, standing)}\n"
@@ -266,24 +253,16 @@ def test_second_interrupt_ends_a_run_that_cannot_say_so(user, google, call, faul
     assert presses > 1
 
 
-MISTAKES = {
-    "mimetypes.MimeTypes.guess_type": "Uploading",
-    "httplib2.Http.request": "Comparing with Drive",
-}
-
-
-@pytest.mark.parametrize(("broken", "step"), MISTAKES.items(), ids=MISTAKES)
-def test_mistake_of_the_script_is_shown_as_python_shows_it(user, broken, step):
-    module = broken.split(".")[0]
-    user.hook(f"import {module}; {broken} = lambda *_, **options: 1 / 0")
+def test_mistake_of_the_script_is_shown_as_python_shows_it(user):
+    user.hook("import mimetypes; mimetypes.MimeTypes.guess_type = lambda *_: 1 / 0")
     outcome = user.run()
-    standing = NEXT_RUN if step == "Uploading" else UNCHANGED
     assert outcome.status == 1
     assert outcome.err.startswith("Traceback (most recent call last):\n")
     assert 'quickstart.py", line ' in outcome.err
     assert outcome.err.endswith(
         "ZeroDivisionError: division by zero\n"
-        f"{step}: This is a mistake in quickstart.py. Please report the lines above.\n{standing}\n"
+        "Uploading: This is a mistake in quickstart.py. Please report the lines above.\n"
+        f"{NEXT_RUN}\n"
     )
 
 
@@ -328,20 +307,22 @@ def test_reader_that_goes_away_stops_no_run(user, google):
 
 
 LETTERS = {
-    "utf-8": "uploaded  Łódź 東京.txt  1 byte",
-    "cp1252": "uploaded  \\u0141ódz\\u0301 \\u6771\\u4eac.txt  1 byte",
-    "ascii": "uploaded  \\u0141\\xf3dz\\u0301 \\u6771\\u4eac.txt  1 byte",
+    "utf-8": "Łódź 東京",
+    "cp1252": "\\u0141ód\\u017a \\u6771\\u4eac",
+    "ascii": "\\u0141\\xf3d\\u017a \\u6771\\u4eac",
 }
 
 
-@pytest.mark.parametrize(("encoding", "line"), LETTERS.items(), ids=LETTERS)
-def test_letters_that_a_console_lacks_stop_no_run(user, google, encoding, line):
-    name = "Łódź 東京.txt" if encoding == "utf-8" else "Łódz\u0301 東京.txt"
-    user.files({name: b"a"})
+@pytest.mark.parametrize(("encoding", "shown"), LETTERS.items(), ids=LETTERS)
+def test_letters_that_a_console_lacks_stop_no_run(user, encoding, shown):
+    """As bytes, since text has lost its \\r: into a pipe, there is no progress line."""
+    user.files({"Łódź 東京": b"a"})
     user.environment["PYTHONIOENCODING"] = encoding
     run = user.start(stdout=subprocess.PIPE)
-    assert run.process.stdout.read().decode(encoding).splitlines()[0] == line
+    out = run.process.stdout.read()
     assert run.wait() == (0, "", "")
+    assert out.startswith(f"uploaded  {shown}  1 byte{os.linesep}".encode(encoding))
+    assert not set(b"\r\x1b") & set(out.replace(os.linesep.encode(), b""))
 
 
 @pytest.mark.needs("file names in any letters and cases")
@@ -411,11 +392,3 @@ def test_interrupted_terminal_is_left_clean(user, google):
     assert terminal.wait() == 130
     assert terminal.progress
     assert terminal.screen[-2:] == ["Uploading: Interrupted.", NEXT_RUN]
-
-
-def test_pipe_gets_plain_lines(user):
-    """As bytes, since text has lost its \\r."""
-    run = user.start(stdout=subprocess.PIPE)
-    out = run.process.stdout.read()
-    assert run.wait() == (0, "", "")
-    assert not set(b"\r\x1b") & set(out.replace(os.linesep.encode(), b""))

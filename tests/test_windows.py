@@ -15,17 +15,6 @@ CLOCKS = {
     "stands still": "import time; time.monotonic = lambda: 1234.5",
 }
 TERMINAL = "\nimport os; os.get_terminal_size = lambda *_: os.terminal_size((200, 24))"
-# It has no size, though it says that it is a terminal.
-NUL = """
-import os
-
-
-def get_terminal_size(*_):
-    raise OSError(6, "The handle is invalid")
-
-
-os.get_terminal_size = get_terminal_size
-"""
 
 
 @pytest.mark.line(bandwidth=10_000_000)
@@ -41,16 +30,9 @@ def test_coarse_clock_ends_no_run_and_shows_no_absurd_rate(user, clock):
     assert max(map(float, rates)) <= 40
 
 
-def test_output_into_nul_loses_no_result(user, google):
-    user.files({"a.txt": b"a"})
-    user.hook(NUL)
-    outcome = user.run()
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.startswith(f'uploaded  a.txt  1 byte\n"{NAME}" is complete: 1 uploaded; ')
-
-
 @pytest.mark.skipif(not WINDOWS, reason="needs cmd of Windows")
-def test_output_into_nul_of_windows_loses_no_result(user):
+def test_output_into_nul_loses_no_result(user):
+    """It says that it is a terminal, and has no size."""
     command = f'"{sys.executable}" "{user.script}" >out.txt 2>NUL'
     options = {"cwd": user.path, "env": user.environment, "stdin": subprocess.PIPE}
     assert subprocess.run(command, shell=True, timeout=60, **options).returncode == 0
