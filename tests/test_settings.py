@@ -24,15 +24,16 @@ def assert_refused(outcome, *lines):
 
 # ---- The settings --------------------------------------------------------------------------------
 RULES = {
-    "FOLDER_NAME": "FOLDER_NAME must be a name in quotes, and not blank.",
-    "FILES": "FILES must be a list of one or more paths in quotes.",
-    "PARENT_FOLDER_ID": 'PARENT_FOLDER_ID must be "root", or an ID or address in quotes.',
-    "DELETE_PERMANENTLY": "DELETE_PERMANENTLY must be True or False.",
-    "PARALLEL_UPLOADS": "PARALLEL_UPLOADS must be a whole number, 1 or more.",
-    "SCOPES": "SCOPES must be a list of addresses in quotes, with drive.file or drive.",
-    "DELEGATED_USER": "DELEGATED_USER must be None or an address in quotes.",
-    "SIGN_IN_PORT": "SIGN_IN_PORT must be a whole number from 0 to 65535.",
+    "FOLDER_NAME": "a name in quotes, and not blank",
+    "FILES": "a list of one or more paths in quotes",
+    "PARENT_FOLDER_ID": '"root", or an ID or address in quotes',
+    "DELETE_PERMANENTLY": "True or False",
+    "PARALLEL_UPLOADS": "a whole number, 1 or more",
+    "SCOPES": "a list of addresses in quotes, with drive.file or drive",
+    "DELEGATED_USER": "None or an address in quotes",
+    "SIGN_IN_PORT": "a whole number from 0 to 65535",
 }
+RULES = {name: f"{name} must be there, and be {what}." for name, what in RULES.items()}
 WRONG = {
     "FOLDER_NAME": [" ", 7, None],
     "FILES": [[], "a.txt", 5, [3], [""], None],
@@ -67,15 +68,16 @@ def change_lines(user, names, pattern, to):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_misspelt_setting(user, name):
+def test_misspelt_setting(user, google, name):
+    user.write_json("credentials.json", google.service_account())
     change_lines(user, [name], " =", "FILE_NAMES =")
-    assert_refused(user.run(), f"{name} is missing: README.md has a table of the settings.")
+    assert_refused(user.run(), RULES[name])
 
 
-def test_deleted_settings(user):
+def test_deleted_settings(user, google):
+    user.write_json("credentials.json", google.service_account())
     change_lines(user, RULES, " = .*\n", "")
-    table = "README.md has a table of the settings."
-    assert_refused(user.run(), *(f"{name} is missing: {table}" for name in RULES))
+    assert_refused(user.run(), *RULES.values())
 
 
 def test_delegated_user_needs_a_service_account(user):
@@ -152,12 +154,13 @@ def test_paths_begin_at_the_script_or_at_the_root(user, google, tmp_path):
 # ---- credentials.json ----------------------------------------------------------------------------
 def client(**values):
     """An OAuth client's JSON with these values; None takes a key away."""
-    values = json.loads(EXAMPLE)["installed"] | {"client_secret": "GOCSPX-1"} | values
+    values = json.loads(EXAMPLE)["installed"] | {"client_id": "1", "client_secret": "2"} | values
     kept = {key: value for key, value in values.items() if value is not None}
     return json.dumps({"installed": kept})
 
 
 EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
+STILL_THE_EXAMPLE = f"credentials.json is still the example. {GET_CLIENT}"
 KEY = {"type": "service_account", "client_email": "a@example.com", "private_key": "cut"}
 KEY |= {"token_uri": "https://oauth2.googleapis.com/token"}
 CREDENTIALS = {
@@ -175,7 +178,8 @@ CREDENTIALS = {
     "a secret that is no text": (client(client_secret=5), NO_CLIENT),
     "without the address to sign in at": (client(auth_uri=None), NO_CLIENT),
     "a damaged key": (json.dumps(KEY), NO_CLIENT),
-    "the example": (EXAMPLE, f"credentials.json is still the example. {GET_CLIENT}"),
+    "the example, half filled": (client(client_id="YOUR_CLIENT_ID"), STILL_THE_EXAMPLE),
+    "the example": (EXAMPLE, STILL_THE_EXAMPLE),
 }
 
 
@@ -236,25 +240,24 @@ def in_the_trash(drive):
     return folder.id
 
 
-OUT_OF_REACH = (
-    "PARENT_FOLDER_ID is not in Drive, or out of reach: see SCOPES in README.md. "
+NO_PARENT = (
+    "PARENT_FOLDER_ID is no folder, in the trash, or out of reach: see SCOPES in README.md. "
     "It must be the ID or the address of a folder, not its name."
 )
-NO_FOLDER = "PARENT_FOLDER_ID is a file, or in the trash. Choose another folder."
 PARENTS = {
-    "a name": (lambda drive: drive.add_folder("Reports").name, OUT_OF_REACH),
-    "made by hand": (lambda drive: drive.add_folder("Reports", app=False).id, OUT_OF_REACH),
-    "a file": (lambda drive: drive.add_file("a.txt", b"").id, NO_FOLDER),
-    "in the trash": (in_the_trash, NO_FOLDER),
+    "a name": lambda drive: drive.add_folder("Reports").name,
+    "made by hand": lambda drive: drive.add_folder("Reports", app=False).id,
+    "a file": lambda drive: drive.add_file("a.txt", b"").id,
+    "in the trash": in_the_trash,
 }
 
 
-@pytest.mark.parametrize(("make", "says"), PARENTS.values(), ids=PARENTS)
-def test_parent_that_cannot_be_one(user, google, make, says):
+@pytest.mark.parametrize("make", PARENTS.values(), ids=PARENTS)
+def test_parent_that_cannot_be_one(user, google, make):
     user.set(PARENT_FOLDER_ID=make(google.drive))
     before = google.drive.everything()
     outcome = user.run()
-    assert outcome == (1, "", f"Comparing with Drive: {says}\nNothing in Drive was changed.\n")
+    assert outcome == (1, "", f"Comparing with Drive: {NO_PARENT}\nNothing in Drive was changed.\n")
     assert google.drive.everything() == before
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from user import NAME, WINDOWS, my_drive
+from user import NAME, WINDOWS, add_old_folder, my_drive
 
 # ---- Clocks and terminals ------------------------------------------------------------------------
 # Its monotonic clock ticks 64 times a second, or less.
@@ -40,23 +40,6 @@ def test_output_into_nul_loses_no_result(user):
 
 
 # ---- Paths ---------------------------------------------------------------------------------------
-# Windows refuses names with such letters in words of its own.
-REFUSING = """
-import os, re
-
-real = os.stat
-
-
-def stat(path, *arguments, **options):
-    if isinstance(path, (str, os.PathLike)) and re.search('[\\x01-\\x1f"*?<>|]', str(path)):
-        error = OSError(22, "The filename, directory name, or volume label syntax is incorrect")
-        error.winerror = 123
-        raise error
-    return real(path, *arguments, **options)
-
-
-os.stat = stat
-"""
 ADVICE = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n and \t."""
 # As FILES has it, what is shown of it, and whether there is advice.
 PATHS = {
@@ -70,11 +53,8 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("system", ["this one", "Windows"])
 @pytest.mark.parametrize(("entry", "shown", "is_advised"), PATHS.values(), ids=PATHS)
-def test_path_as_windows_has_it(user, entry, shown, is_advised, system):
-    if system == "Windows":
-        user.hook(REFUSING)
+def test_path_as_windows_has_it(user, entry, shown, is_advised):
     says = [f"FILES: There is no file at {user.path / shown}."] + [ADVICE] * is_advised
     assert user.check(FILES=[entry]) == (2, "", "\n".join([*says, "Nothing was sent.", ""]))
 
@@ -108,7 +88,7 @@ import mimetypes, os
 
 mimetypes.knownfiles = [os.environ["HOOK_REGISTRY"]]
 """
-OTHER = "application/octet-stream"  # which the fake takes for what has no type
+UNKNOWN = "application/octet-stream"
 TYPES = {
     "a.txt": "text/plain",
     "a.csv": "text/csv",
@@ -119,19 +99,21 @@ TYPES = {
     "a.tar": "application/x-tar",
     "a.eml": "message/rfc822",
     # What is compressed is not what it would be without.
-    "a.tar.gz": OTHER,
-    "a.tgz": OTHER,
-    "a.svgz": OTHER,
-    "a.unheard-of": OTHER,
-    "txt": OTHER,
+    "a.tar.gz": UNKNOWN,
+    "a.tgz": UNKNOWN,
+    "a.svgz": UNKNOWN,
+    "a.unheard-of": UNKNOWN,
+    "txt": UNKNOWN,
 }
 
 
 @pytest.mark.parametrize("system", ["this one", "Windows"])
 def test_types_and_dates_are_the_same_on_every_machine(user, google, system):
+    """Copies keep the type that the file had in Drive, unless they are given one."""
     user.files(dict.fromkeys(TYPES, b"a"))
+    add_old_folder(google, {"a": b"a"})
     for name in TYPES:
-        user.write(name, b"a", modified=-86400.5)
+        os.utime(user.path / name, (0, -86400.5))
     if system == "Windows":
         registry = "application/wrong txt csv html jpg pdf doc tar eml unheard-of\n"
         path = user.write("mime.types", registry.encode())
