@@ -63,7 +63,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 try:
     from datetime import UTC, datetime  # UTC needs Python 3.11
@@ -78,8 +78,8 @@ try:
     from googleapiclient.errors import HttpError
     from googleapiclient.http import MediaIoBaseUpload, build_http
 except ImportError as error:
-    print("Run quickstart.py with the Python in .venv, 3.11 or newer, or", file=sys.stderr)
-    print(f"run: {sys.executable} -m pip install -r requirements.txt ({error})", file=sys.stderr)
+    print("Run quickstart.py with the Python in .venv, 3.11 or newer:", file=sys.stderr)
+    print(f"README.md has the line that makes it. ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 
 SETTINGS = {
@@ -126,7 +126,12 @@ def run(dry_run: bool) -> None:
     report.begin("Creating the folder", KEPT)
     create_folder(drive, plan)
     report.begin("Uploading", f"{KEPT} The next run copies what has reached Drive.")
-    fill_folder(drive, plan)
+    report.files = files
+    pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
+    for job in as_completed([pool.submit(deliver, drive, plan, file) for file in files]):
+        file = job.result()  # raises what the job has raised
+        report.say(f"{file.way}  {file}", "stdout")
+    report.files = []
     report.begin("Looking for other runs")
     folders = drive.list_folders()
     if (newest := newest_complete(folders)) and newest.order > plan.new.order:
@@ -138,9 +143,11 @@ def run(dry_run: bool) -> None:
     report.begin("Renaming", either)
     rename(drive, plan)
     report.begin("Removing the old folder", f"The new folder is in place: {plan.new.link}")
+    for what in lost:
+        report.say(f"not carried over from the old folder  {what}", "stdout")
     for folder in going:
         remove(drive, folder, plan.parents)
-    say_end(plan, lost, staying)
+    say_end(plan, staying)
 
 
 @dataclass
@@ -150,8 +157,8 @@ class Plan:
     files: list[LocalFile]
     new: Folder
     known: set[str]  # IDs of the folders that had the final name
-    going: Folders  # those that the new folder would supersede by now
-    staying: Folders
+    going: list[Folder]  # those that the new folder would supersede by now
+    staying: list[Folder]
     held: dict[str, dict[str, Json]]  # the files in those that go, by size and SHA-256
     unlisted: list[str]  # names of the files in the old folder that FILES lacks
     parents: list[str] | None = None  # of the new folder, once it is there
@@ -165,7 +172,8 @@ def make_plan(drive: Drive, files: list[LocalFile]) -> Plan:
     for file, file_id in zip(files, ids, strict=True):
         file.id = file_id
     # The time puts runs in order that don't see each other's folders, because a list is late.
-    new = Folder(folder_id, FOLDER_NAME, max(highest + 1, int(time.time())))
+    mark = {MARK: str(max(highest + 1, int(time.time())))}
+    new = Folder({"id": folder_id, "name": FOLDER_NAME, "appProperties": mark})
     known = {folder.id for folder in folders if folder.name == FOLDER_NAME}
     going, staying = sort_out(folders, known, new)
     old, names, unlisted = newest_complete(going), {file.name for file in files}, []
@@ -191,12 +199,11 @@ def preview(plan: Plan) -> None:
 
 def create_folder(drive: Drive, plan: Plan) -> None:
     """Create the new folder. Nobody may see into it who could not see into the old one."""
-    body: Json = {"id": plan.new.id, "name": WORKING_NAME, "mimeType": FOLDER_TYPE}
-    body |= {"parents": [PARENT_ID], "appProperties": {MARK: str(plan.new.generation)}}
-    item = drive.create(plan.new.id, lambda: drive.call(drive.files.create, body=body))
+    body = plan.new.item | {"name": WORKING_NAME, "mimeType": FOLDER_TYPE, "parents": [PARENT_ID]}
+    item = drive.create(plan.new.id, lambda: drive.call(drive.files.create(body=body, **ASKED)))
     plan.parents = item.get("parents")
     old = newest_complete(plan.going)
-    if old and old.is_limited and PARENT_ID != "root":  # whose owner alone sees what is in it
+    if old and old.item.get(LIMITED) and PARENT_ID != "root":  # its owner alone sees into that
         cure = "Rename the old folder, or end its limited access."
         try:
             drive.update(plan.new.id, {LIMITED: True})
@@ -204,21 +211,11 @@ def create_folder(drive: Drive, plan: Plan) -> None:
             raise Problem(f"Drive can't limit access to the new folder. {cure} ({quote(error)})")
 
 
-def fill_folder(drive: Drive, plan: Plan) -> None:
-    """Have all files in the new folder, PARALLEL_UPLOADS at once."""
-    report.files = plan.files
-    pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
-    for job in as_completed([pool.submit(deliver, drive, plan, file) for file in plan.files]):
-        file = job.result()  # raises what the job has raised
-        report.say(f"{file.way}  {file}", "stdout")
-    report.files = []
-
-
 def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
     """Give the new folder the sharing of the old one, without emails. Return what is lost of it."""
     if old and drive.place:  # In a shared drive, its members have access anyway.
-        return ["whom it was shared with (in a shared drive)"] if old.is_limited else []
-    if not old or not old.is_shared:
+        return ["whom it was shared with (in a shared drive)"] if old.item.get(LIMITED) else []
+    if not old or not old.item.get("shared"):
         return []
     try:
         grants = list(drive.list_all(drive.permissions.list, "permissions", GRANT, fileId=old.id))
@@ -234,8 +231,9 @@ def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
         body["role"] = own[0] if own else body["role"]
         # The others get no email, and Drive refuses the option.
         mail = {"sendNotificationEmail": False} if body["type"] in ("user", "group") else {}
+        options = {"fileId": new.id, "body": body, "fields": "id", "supportsAllDrives": True}
         try:
-            drive.call(drive.permissions.create, fileId=new.id, body=body, fields="id", **mail)
+            drive.call(drive.permissions.create(**options | mail))
         except HttpError as error:
             who = body.get("emailAddress") or body.get("domain") or body["type"]
             lost.append(f"{who} as {body['role']} ({quote(error)})")
@@ -244,18 +242,16 @@ def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
 
 def rename(drive: Drive, plan: Plan) -> None:
     """Give the new folder its final name: the one moment at which it replaces the old one."""
+    fault: Exception = Problem("The new folder was moved or removed. Run again.")
     try:
         item = drive.update(plan.new.id, {"name": FOLDER_NAME})
-    except HttpError:
-        now = drive.get(plan.new.id)
-        if not now or now["name"] != FOLDER_NAME:  # else, an earlier try has renamed it
-            report.begin("Renaming", KEPT)
-        raise
+    except HttpError as error:  # Even so, an earlier try may have renamed it.
+        item, fault = drive.get(plan.new.id) or {}, error
     # Drive renames a folder in the trash, too, and one that somebody has moved.
-    where = item["name"], item["trashed"], item.get("parents")
+    where = item.get("name"), item.get("trashed"), item.get("parents")
     if where != (FOLDER_NAME, False, plan.parents):
         report.begin("Renaming", KEPT)
-        raise Problem("The new folder was moved or removed. Run again.")
+        raise fault
 
 
 # Which folders go: those in PARENT_FOLDER_ID that this script has marked, of either name, and those
@@ -263,7 +259,7 @@ def rename(drive: Drive, plan: Plan) -> None:
 # run removes nothing but what is lower than its own complete folder, the highest complete one never
 # goes, whatever other runs do meanwhile. Lists may be late: remove() looks at each folder again,
 # and what somebody has renamed, moved or put into the trash stays as they left it.
-def sort_out(folders: Folders, known: set[str], new: Folder) -> tuple[Folders, Folders]:
+def sort_out(folders: list[Folder], known: set[str], new: Folder) -> tuple[list[Folder], ...]:
     """Return the folders that the new one supersedes, and those of somebody else, which stay."""
     lower = [folder for folder in folders if folder.order < new.order]
     going = [folder for folder in lower if folder.generation or folder.id in known]
@@ -279,7 +275,7 @@ def remove(drive: Drive, folder: Folder, parents: list[str] | None) -> None:
             report.say(f"left alone (renamed, moved or removed by somebody)  {folder}", "stdout")
             return
         if DELETE_PERMANENTLY:
-            drive.call(drive.files.delete, fileId=folder.id, fields=None)
+            drive.call(drive.files.delete(fileId=folder.id, supportsAllDrives=True))
         else:
             drive.update(folder.id, {"trashed": True})
         report.say(f"{FATE}  {folder}", "stdout")
@@ -287,16 +283,14 @@ def remove(drive: Drive, folder: Folder, parents: list[str] | None) -> None:
         report.say(f"not removable, so it stays  {folder}  ({quote(error)})", "stdout")
 
 
-def newest_complete(folders: Folders) -> Folder | None:
+def newest_complete(folders: list[Folder]) -> Folder | None:
     complete = [folder for folder in folders if folder.name == FOLDER_NAME]
     return max(complete, key=lambda folder: folder.order, default=None)
 
 
-def say_end(plan: Plan, lost: list[str], staying: Folders) -> None:
+def say_end(plan: Plan, staying: list[Folder]) -> None:
     for folder in staying:
         report.say(f"{LEFT_ALONE}  {folder}", "stdout")
-    for what in lost:
-        report.say(f"not carried over from the old folder  {what}", "stdout")
     ways = Counter(file.way for file in plan.files).items()
     counts = ", ".join(f"{count} {way}" for way, count in ways)
     sent = amount(sum(file.sent for file in plan.files))
@@ -345,9 +339,9 @@ def check_files() -> Iterator[str]:
         path = HERE / entry
         shown = re.sub(CONTROL, "?", str(path))
         try:
-            if path.is_dir():
+            if os.path.isdir(path):
                 yield f"FILES: {shown} is a folder. List its files."
-            elif not path.is_file():
+            elif not os.path.isfile(path):
                 yield f"FILES: There is no file at {shown}."
                 if re.search(rf"{CONTROL}|\\", entry):
                     yield PATH_ADVICE
@@ -361,7 +355,7 @@ def check_files() -> Iterator[str]:
 
 def check_client() -> Iterator[str]:
     try:
-        client = read_client()
+        client = json.loads(CLIENT_FILE.read_bytes())
         if "installed" not in client:
             service_account(client).signer.sign(b"")  # to see that the key is of the right kind
             return
@@ -428,27 +422,20 @@ TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}  # they would 
 
 def sign_in() -> Any:
     """Return Google credentials: a service account's, those in token.json, or new ones."""
-    client = read_client()
+    client = json.loads(CLIENT_FILE.read_bytes())
     is_user = "installed" in client
     credentials = read_token(client["installed"]) if is_user else service_account(client)
-    if not credentials:
-        return ask_consent(client)
-    if credentials.valid:
-        return credentials
     try:
-        retry(lambda: credentials.refresh(Request(Connection())))
+        if credentials and not credentials.valid:
+            retry(lambda: credentials.refresh(Request(Connection())))
+            if is_user:
+                save_token(credentials)
     except HttpError as error:
         if not is_user or not SIGN_IN_OVER & reasons(error):
             raise
         report.say(explain(error))
-        return ask_consent(client)
-    if is_user:
-        save_token(credentials)
-    return credentials
-
-
-def read_client() -> Any:
-    return json.loads(CLIENT_FILE.read_bytes())
+        credentials = None
+    return credentials or ask_consent(client)
 
 
 def service_account(key: Json) -> Any:
@@ -498,7 +485,10 @@ def ask_consent(client: Json) -> Any:
         f"ssh -L {port}:127.0.0.1:{port} USER@THIS-MACHINE\n"
         f"Waiting up to {SIGN_IN_TIMEOUT / 60:g} minutes for you to sign in."
     )
-    options: Json = {"open_browser": has_browser(), "timeout_seconds": SIGN_IN_TIMEOUT}
+    has_browser = False
+    with suppress(webbrowser.Error, ValueError):  # The latter is for a BROWSER of odd quotes.
+        has_browser = Path(webbrowser.get().name).name not in TEXT_BROWSERS
+    options: Json = {"open_browser": has_browser, "timeout_seconds": SIGN_IN_TIMEOUT}
     options |= {"success_message": "Google's answer has arrived. Go back to the terminal."}
     try:
         with redirect_stdout(sys.stderr):  # where the library prints the words
@@ -510,53 +500,36 @@ def ask_consent(client: Json) -> Any:
         raise Problem("You did not allow all SCOPES. Run again, and select every checkbox.")
     except OAuth2Error as error:
         text = EXPLANATIONS.get(error.error, "Google did not sign you in. Run again.")
-        raise Problem(f"{text} ({error.error} {error.description})")
+        raise Problem(f"{text} ({f'{error.error} {error.description}'.strip()})")
     save_token(flow.credentials)
     report.say("Signed in. Later runs don't ask, if you run this at least every 6 months.")
     return flow.credentials
 
 
-def has_browser() -> bool:
-    try:
-        browser: Any = webbrowser.get()
-    except (webbrowser.Error, ValueError):  # The latter is for a BROWSER of odd quotes.
-        return False
-    return Path(browser.name).name not in TEXT_BROWSERS
-
-
 # ---- Drive: https://developers.google.com/workspace/drive/api/reference/rest/v3 ------------------
 FOLDER_TYPE = "application/vnd.google-apps.folder"
-LIMITED = "inheritedPermissionsDisabled"
+LIMITED = "inheritedPermissionsDisabled"  # kept from people who can see the folder around it
 FIELDS = "id,name,mimeType,parents,driveId,trashed,size,md5Checksum,sha256Checksum,shared,"
 FIELDS += f"{LIMITED},appProperties"
+ASKED: Json = {"fields": FIELDS, "supportsAllDrives": True}  # with all that answers a file
 GRANT = "type,role,emailAddress,domain,allowFileDiscovery,expirationTime,view,permissionDetails"
 MARK = "quickstart.py"  # the property of the script's own folders; its value is their generation
 TYPES = mimetypes.MimeTypes()  # Python's own, the same on every machine
 
 
-class Folder(NamedTuple):
+class Folder:
     """A folder in Drive, as a list showed it."""
 
-    id: str
-    name: str
-    generation: int  # the time of its run, or more; 0 if this script did not make it
-    is_shared: bool = False
-    is_limited: bool = False  # kept from people who can see the folder around it
-
-    @property
-    def order(self) -> tuple[int, str]:
-        """Higher for a later run. The ID decides between two that began at once."""
-        return self.generation, self.id
-
-    @property
-    def link(self) -> str:
-        return f"https://drive.google.com/drive/folders/{self.id}"
+    def __init__(self, item: Json) -> None:
+        self.id, self.name, self.item = item["id"], item["name"], item
+        # The time of its run, or more; 0 if this script did not make it.
+        self.generation = int(item.get("appProperties", {}).get(MARK, 0))
+        # Higher for a later run. The ID decides between two that began at once.
+        self.order = self.generation, self.id
+        self.link = f"https://drive.google.com/drive/folders/{self.id}"
 
     def __str__(self) -> str:
         return f'"{self.name}" {self.link}'
-
-
-Folders = list[Folder]
 
 
 class Drive:
@@ -575,20 +548,18 @@ class Drive:
         response, content = self.threads.http.request(address, method, body, headers)
         return response, read_answer(response, content)
 
-    def execute(self, request: Any, patience: float = PATIENCE) -> Json:
+    def call(self, request: Any, patience: float = PATIENCE) -> Json:
         """Make a request of googleapiclient, with retry(), and return the answer."""
         parts = request.method, request.uri, request.headers, request.body
         return retry(lambda: self.send(*parts), patience)[1]
 
-    def call(self, method: Any, patience: float = PATIENCE, **parameters: Any) -> Json:
-        """Call a method of the Drive API, with retry(), and return the answer."""
-        shared = {"supportsAllDrives": True, "fields": FIELDS}
-        return self.execute(method(**shared | parameters), patience)
-
     def get(self, file_id: str) -> Json | None:
         """Return what Drive knows of a file, or None if it is not there or out of reach."""
-        with suppress_not_found():
-            return self.call(self.files.get, fileId=file_id)
+        try:
+            return self.call(self.files.get(fileId=file_id, **ASKED))
+        except HttpError as error:
+            if "notFound" not in reasons(error):
+                raise
         return None
 
     def create(self, file_id: str, attempt: Callable[[], Json]) -> Json:
@@ -601,7 +572,7 @@ class Drive:
         return self.get(file_id) or {}
 
     def update(self, folder_id: str, body: Json) -> Json:
-        return self.call(self.files.update, fileId=folder_id, body=body)
+        return self.call(self.files.update(fileId=folder_id, body=body, **ASKED))
 
     def find_parent(self) -> None:
         """Look whether PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
@@ -619,9 +590,9 @@ class Drive:
 
     def list_all(self, method: Any, key: str, fields: str, **parameters: Any) -> Iterator[Json]:
         """Yield the items of all pages of a list."""
-        parameters["fields"] = f"nextPageToken,{key}({fields})"
+        parameters |= {"fields": f"nextPageToken,{key}({fields})", "supportsAllDrives": True}
         while True:
-            page = self.call(method, **parameters)
+            page = self.call(method(**parameters))
             yield from page[key]
             if "nextPageToken" not in page:
                 return
@@ -630,46 +601,32 @@ class Drive:
     def find(self, query: str) -> list[Json]:
         """Return all that a query finds outside the trash: nothing, in a folder that is gone."""
         options = {"q": f"{query} and trashed = false", "pageSize": 1000} | self.place
-        with suppress_not_found():
+        try:
             return list(self.list_all(self.files.list, "files", FIELDS, **options))
+        except HttpError as error:
+            if "notFound" not in reasons(error):
+                raise
         return []
 
-    def list_folders(self) -> Folders:
+    def list_folders(self) -> list[Folder]:
         """Return the folders in the parent that have the final or the working name.
 
         The names are compared here: Drive's index of names takes upper and lower case for the same,
         and lags behind. https://github.com/kopia/kopia/issues/90
         """
         query = f"'{PARENT_ID}' in parents and mimeType = '{FOLDER_TYPE}'"
-        folders = []
-        for item in self.find(query):
-            generation = int(item.get("appProperties", {}).get(MARK, 0))
-            flags = item.get("shared", False), item.get(LIMITED, False)
-            if item["name"] in (FOLDER_NAME, WORKING_NAME):
-                folders.append(Folder(item["id"], item["name"], generation, *flags))
-        return folders
+        folders = [Folder(item) for item in self.find(query)]
+        return [folder for folder in folders if folder.name in (FOLDER_NAME, WORKING_NAME)]
 
     def generate_ids(self, count: int) -> list[str]:
         """Return unused IDs. Drive gives up to 1000 at a time."""
         request = self.files.generateIds(count=min(count, 1000), fields="ids")
-        answers = [self.execute(request) for _ in range(0, count, 1000)]
+        answers = [self.call(request) for _ in range(0, count, 1000)]
         return [new for answer in answers for new in answer["ids"]][:count]
 
 
-@contextmanager
-def suppress_not_found() -> Iterator[None]:
-    try:
-        yield
-    except HttpError as error:
-        if "notFound" not in reasons(error):
-            raise
-
-
 class Connection:
-    """What Drive and Google's token server answer on it is JSON, or raised as an error.
-
-    After an exception it is closed, or the next request would read what is left on it.
-    """
+    """What Drive and Google's token server answer on it is JSON, or raised as an error."""
 
     def __init__(self) -> None:
         self.http = build_http()  # which does not take the 308 of an upload session for a redirect
@@ -681,10 +638,10 @@ class Connection:
             # Upon a 401 of Drive's, google-auth gets a new token and makes the request again.
             if response.status != 401 or "authorization" not in options["headers"]:
                 read_answer(response, content)
+            return response, content
         except BaseException:
-            self.http.close()
+            self.http.close()  # or the next request would read what is left on it
             raise
-        return response, content
 
 
 def read_answer(response: Any, content: bytes) -> Json:
@@ -694,7 +651,7 @@ def read_answer(response: Any, content: bytes) -> Json:
     """
     if response.status >= 400:
         error = HttpError(response, content)
-        if not content.lstrip().startswith(b"<") or is_transient(error):
+        if not content.lstrip().startswith(b"<") or TRANSIENT & reasons(error):
             raise error
     elif response.status in (204, 308) or (response.status == 200 and "location" in response):
         return {}
@@ -751,15 +708,12 @@ def find_same(plan: Plan, file: LocalFile) -> Json | None:
 
 def copy(drive: Drive, plan: Plan, source: Json, body: Json) -> Json | None:
     """Have Drive copy a file. Return None if it has to be uploaded."""
-    parameters = {"fileId": source["id"], "body": body}
+    request = drive.files.copy(fileId=source["id"], body=body, **ASKED)
     try:
-        return drive.create(
-            body["id"], lambda: drive.call(drive.files.copy, COPY_PATIENCE, **parameters)
-        )
-    except HttpError:  # such as 404, if the source is gone by now
-        return None
-    except Problem as problem:  # Google limits the copies of a day, and does not tell the limit.
-        plan.copies_work &= not RATE_LIMITS & reasons(problem.__cause__)
+        return drive.create(body["id"], lambda: drive.call(request, COPY_PATIENCE))
+    except (HttpError, Problem) as fault:  # such as 404, if the source is gone by now
+        # Google limits the copies of a day, and does not tell the limit.
+        plan.copies_work &= not RATE_LIMITS & reasons(fault.__cause__)
         return None
 
 
@@ -767,7 +721,7 @@ def upload_small(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send metadata and content in one request. It would swallow a carriage return at the end."""
     with opened(file.path) as content:
         media = MediaIoBaseUpload(io.BytesIO(content.read()), "application/octet-stream")
-    item = drive.call(drive.files.create, body=body, media_body=media)
+    item = drive.call(drive.files.create(body=body, media_body=media, **ASKED))
     file.sent += file.size
     return item
 
@@ -853,6 +807,7 @@ FAULTS = (HttpError, GoogleAuthError, *NETWORK_ERRORS)
 NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google. Open any web page to see its page."
 # Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
 RATE_LIMITS = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
+TRANSIENT = RATE_LIMITS | {"network", "busy"}  # The same request may succeed a little later.
 SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
 EXPLANATIONS = dict.fromkeys(
     RATE_LIMITS, "Google allows no more for now. If it lasts (750 GB a day): run again tomorrow."
@@ -875,32 +830,29 @@ EXPLANATIONS = dict.fromkeys(
     "mismatching_state": "Something else than Google called the sign-in page. Run again.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
     "CERTIFICATE_VERIFY_FAILED": "This may not be Google. See this error in README.md.",
+    "network": "The connection to Google failed.",
+    "busy": "Google can't answer at the moment.",
 }
 
 
 def reasons(error: BaseException | None) -> set[str]:
-    """Return Google's reasons from the JSON of its answer, or OpenSSL's for a certificate."""
+    """Return Google's reasons from the JSON of its answer, or what says as much without one."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return {"CERTIFICATE_VERIFY_FAILED"}
-    found = set()
-    if isinstance(error, HttpError):
-        found = {{401: "authError", 429: "rateLimitExceeded"}.get(error.status_code, "")}
-        with suppress(ValueError, LookupError, TypeError, AttributeError):
-            said = json.loads(error.content)["error"]
-            if isinstance(said, str):  # The token server has no more than a word.
-                return {said}
-            entries = said.get("errors", []) + said.get("details", [])
-            found |= {entry.get("reason", "") for entry in entries}
+    if isinstance(error, NETWORK_ERRORS):
+        return {"network"}
+    if not isinstance(error, HttpError):
+        return set()
+    status = error.status_code
+    by_status = {401: "authError", 408: "busy", 429: "rateLimitExceeded"}
+    found = {"busy" if status >= 500 else by_status.get(status, "")}
+    with suppress(ValueError, LookupError, TypeError, AttributeError):
+        said = json.loads(error.content)["error"]
+        if isinstance(said, str):  # The token server has no more than a word.
+            return found - {"authError", ""} | {said}
+        entries = said.get("errors", []) + said.get("details", [])
+        found |= {entry.get("reason", "") for entry in entries}
     return found - {""}
-
-
-def is_transient(error: Exception) -> bool:
-    """Say whether the same request may succeed a little later."""
-    if isinstance(error, HttpError):
-        status = error.status_code
-        return status == 408 or status >= 500 or bool(RATE_LIMITS & reasons(error))
-    is_network = isinstance(error, NETWORK_ERRORS)
-    return is_network and not isinstance(error, ssl.SSLCertVerificationError)
 
 
 def retry(
@@ -909,18 +861,22 @@ def retry(
     """Return what attempt() returns, making it again while its faults are transient.
 
     Raise a fault that is not, or Problem if the next attempt would begin more than patience seconds
-    after the first fault, or the first one since Google has confirmed more of the file.
+    after the first fault, or the first one since Google has confirmed more of the file. The time in
+    which the file was being sent does not count.
     """
     deadline, next_wait, best_progress = 0.0, FIRST_WAIT, -1
     while True:
+        began, sent = time.monotonic(), file.sent if file else 0
         try:
             return attempt()
         except FAULTS as error:
-            if not is_transient(error):
+            if not TRANSIENT & reasons(error):
                 raise
             if (progress := file.confirmed if file else 0) > best_progress:
                 best_progress, next_wait = progress, FIRST_WAIT
                 deadline = time.monotonic() + patience
+            elif file and file.sent > sent:
+                deadline += time.monotonic() - began
             asked = error.resp.get("retry-after", "") if isinstance(error, HttpError) else ""
             least = int(asked) if re.fullmatch(r"\d{1,9}", asked) else 0
             seconds = max(random.uniform(next_wait / 2, next_wait), least)
@@ -935,10 +891,6 @@ def retry(
 def explain(error: Exception) -> str:
     """Say what happened and what to do, with the words of Google or Python at the end."""
     known = [text for reason, text in EXPLANATIONS.items() if reason in reasons(error)]
-    if isinstance(error, NETWORK_ERRORS):
-        known.append("The connection to Google failed.")
-    if is_transient(error):
-        known.append("Google can't answer at the moment.")
     return f"{[*known, 'Google refused this.'][0]} ({quote(error)})"
 
 
@@ -946,7 +898,7 @@ def quote(error: Exception) -> str:
     """Return the words of Google or Python, on one line. An HttpError's own have the address."""
     text = str(getattr(error, "strerror", None) or error)
     if isinstance(error, HttpError):
-        text = f"{error.status_code} {' '.join(sorted(reasons(error)))} {error.reason}"
+        text = f"{error.status_code} {' '.join(sorted(reasons(error) - {'busy'}))} {error.reason}"
     return " ".join(text.split())[:400] or type(error).__name__
 
 
@@ -977,7 +929,7 @@ class Report:
         with self.lock:
             self.show("")
             with suppress(OSError, ValueError):
-                if file := getattr(sys, stream):  # none with pythonw
+                if file := getattr(sys, stream):  # none if it was closed, or with pythonw
                     print(text, file=file, flush=True)
 
     def show(self, line: str) -> None:
@@ -1008,14 +960,19 @@ def main() -> int:
     with suppress(AttributeError):  # with pythonw or IDLE
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.disable()  # the libraries' own remarks
-    dry_run = parse_arguments().dry_run
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    dry_run = "sign in and say what a run would do, but change nothing in Drive"
+    parser.add_argument("--dry-run", action="store_true", help=dry_run)
+    options, unknown = parser.parse_known_args()
+    if unknown:
+        parser.error(f"{unknown[0]!r} is not known. List files in FILES, in quickstart.py.")
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if problems := check():
             report.say("\n".join([*problems, "Nothing was sent."]))
             return 2
         # In a thread of its own, so that this one hears Ctrl-C, whatever hangs.
-        task = ThreadPoolExecutor(1).submit(run, dry_run)
+        task = ThreadPoolExecutor(1).submit(run, options.dry_run)
         while not task.done():
             wait([task], 0.1)
             report.show_progress()
@@ -1026,23 +983,13 @@ def main() -> int:
     except Problem as problem:
         return end(1, str(problem))
     except FAULTS as error:
-        if SIGN_IN_OVER & reasons(error) and "installed" in read_client():
+        if SIGN_IN_OVER & reasons(error) and "installed" in json.loads(CLIENT_FILE.read_bytes()):
             with suppress(OSError):
                 TOKEN_FILE.unlink(missing_ok=True)  # so that the next run asks
         return end(1, explain(error))
     except Exception:
         traceback.print_exc()
         return end(1, "This is a mistake in quickstart.py. Please report the lines above.")
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    dry_run = "sign in and say what a run would do, but change nothing in Drive"
-    parser.add_argument("--dry-run", action="store_true", help=dry_run)
-    options, unknown = parser.parse_known_args()
-    if unknown:
-        parser.error(f"{unknown[0]!r} is not known. List files in FILES, in quickstart.py.")
-    return options
 
 
 def end(status: int, text: str) -> int:
