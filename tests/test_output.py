@@ -5,7 +5,6 @@ import re
 import struct
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 
@@ -96,10 +95,10 @@ def test_run_with_much_to_tell(user, google):
         f"{COPIED}  same.txt  9 bytes",
         "uploaded  big.bin  1.3 MB",
         "uploaded  new.txt  3 bytes",
+        f"not carried over from the old folder  bob@example.com as writer ({limited})",
         f'deleted for good  "{NAME}" {LINK}{old.id}',
         f'not removable, so it stays  "{NAME}" {LINK}{stays.id}  ({refused})',
         f'left alone (not made by this script)  "{WORKING_NAME}" {LINK}{stranger.id}',
-        f"not carried over from the old folder  bob@example.com as writer ({limited})",
         f'"{NAME}" is complete: 1 {COPIED}, 2 uploaded; 1.3 MB sent in N s.',
         "It has a new link:",
         f"{LINK}{new.id}",
@@ -240,25 +239,37 @@ def test_control_characters_in_a_name_are_not_obeyed(user):
 
 # ---- Terminals -----------------------------------------------------------------------------------
 class Terminal:
-    """Of so many columns, on stdout and stderr of a run; and all that was written to it."""
+    """Of so many columns, on stdout and stderr of a run."""
 
-    def __init__(self, user, columns=100):
-        self.ours, theirs = os.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.run = user.start(stdout=theirs, stderr=theirs)
-        os.close(theirs)
+    def __init__(self, columns=100):
+        self.ours, self.theirs = os.openpty()
+        ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.written = b""  # so far
 
-    def wait(self):
-        written = b""
+    def run(self, user):
+        run = user.start(stdout=self.theirs, stderr=self.theirs)
+        os.close(self.theirs)
         with suppress(OSError):  # which Linux has for the end
             while piece := os.read(self.ours, 65536):
-                written += piece
+                self.written += piece
         os.close(self.ours)
-        text = written.decode().replace("\r\n", "\n")
-        self.progress = [part for part in re.split(r"[\r\n]+", text) if re.match(r"\d+%", part)]
-        shown = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-        self.screen = [line for line in shown if line.strip()]  # what stands there in the end
-        return self.run.wait().status
+        return run.wait().status
+
+    @property
+    def progress(self):
+        """The progress lines, one after another."""
+        parts = re.split(r"[\r\n]+", self.written.decode())
+        return [part for part in parts if re.match(r"\d+%", part)]
+
+    @property
+    def screen(self):
+        """The lines that stand there in the end: what follows \\r goes over what was there."""
+        shown = []
+        for line in self.written.decode().replace("\r\n", "\n").split("\n"):
+            shown.append("")
+            for part in line.split("\r"):
+                shown[-1] = part + shown[-1][len(part) :]
+        return [line.rstrip() for line in shown if line.strip()]
 
 
 @pytest.mark.needs("terminals")
@@ -266,8 +277,8 @@ class Terminal:
 @pytest.mark.parametrize("columns", [100, 20])
 def test_progress_line_moves_during_a_big_file(user, google, columns):
     user.files({"big.bin": bytes(6_000_000), "small.txt": b"a"})
-    terminal = Terminal(user, columns)
-    assert terminal.wait() == 0
+    terminal = Terminal(columns)
+    assert terminal.run(user) == 0
     whole = r"\d+%  \d\.\d MB of 6\.0 MB  \d+\.\d MB/s  0:00:0\d left"
     assert any(re.match(whole, line) for line in terminal.progress) == (columns == 100)
     percents = [int(line.split("%")[0]) for line in terminal.progress]
@@ -286,16 +297,16 @@ def test_progress_line_moves_during_a_big_file(user, google, columns):
 
 
 @pytest.mark.needs("terminals")
-@pytest.mark.line(bandwidth=10_000_000)
 def test_interrupted_terminal_is_left_clean(user, google):
-    google.fail("upload.content", "stall")
-    at(
-        google,
-        "before",
-        "upload.content",
-        lambda: threading.Timer(0.3, user.latest.interrupt).start(),
-    )
-    terminal = Terminal(user)
-    assert terminal.wait() == 130
-    assert terminal.progress
-    assert terminal.screen[-2:] == ["Uploading: Interrupted.", NEXT_RUN]
+    terminal = Terminal()
+
+    def interrupt():
+        while b"%" not in terminal.written:
+            time.sleep(0.01)
+        user.running.interrupt()
+        user.running.process.wait(10)
+
+    user.set(FILES=["big.bin"])
+    at(google, "before", "upload.content", interrupt)
+    assert terminal.run(user) == 130
+    assert terminal.screen == ["Uploading: Interrupted.", NEXT_RUN]
