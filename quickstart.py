@@ -78,12 +78,11 @@ try:
     from googleapiclient.errors import HttpError
     from googleapiclient.http import MediaIoBaseUpload, build_http
 except ImportError as error:
-    print("Run quickstart.py with the Python in .venv, 3.11 or newer:", file=sys.stderr)
-    print(f"README.md has the line that makes it. ({error})", file=sys.stderr)
+    print(f"Run quickstart.py with the Python in .venv, 3.11 or newer. ({error})", file=sys.stderr)
     raise SystemExit(2) from None
 
 SETTINGS = {
-    "FOLDER_NAME": "a name in quotes, and not blank",
+    "FOLDER_NAME": "a name in quotes, not blank, and not one that ends in (uploading)",
     "FILES": "a list of one or more paths in quotes",
     "PARENT_FOLDER_ID": '"root", or an ID or address in quotes',
     "DELETE_PERMANENTLY": "True or False",
@@ -313,7 +312,7 @@ CHANGED = "changed during the run. Run again when it is complete."
 def check() -> list[str]:
     """Return a sentence for each thing to put right on this machine first."""
     rules = {
-        "FOLDER_NAME": are_texts([FOLDER_NAME]),
+        "FOLDER_NAME": are_texts([FOLDER_NAME]) and not FOLDER_NAME.endswith("(uploading)"),
         "FILES": are_texts(FILES),
         "PARENT_FOLDER_ID": are_texts([PARENT_FOLDER_ID]) and re.fullmatch(r"[\w-]+", PARENT_ID),
         "DELETE_PERMANENTLY": type(DELETE_PERMANENTLY) is bool,
@@ -448,7 +447,8 @@ def read_token(installed: Json) -> Any:
         return None
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         token = json.loads(TOKEN_FILE.read_bytes())
-        if token["client_id"] == installed["client_id"] and token["scopes"] == list(SCOPES):
+        is_mine = token["client_id"] == installed["client_id"] and token["refresh_token"]
+        if is_mine and token["scopes"] == list(SCOPES):
             return Credentials.from_authorized_user_info(token | installed, SCOPES)
     report.say("token.json is damaged, or for other SCOPES or another credentials.json.")
     return None
@@ -807,7 +807,8 @@ FAULTS = (HttpError, GoogleAuthError, *NETWORK_ERRORS)
 NOT_GOOGLE = "A proxy or Wi-Fi answered instead of Google. Open any web page to see its page."
 # Google's reasons: https://developers.google.com/workspace/drive/api/guides/handle-errors
 RATE_LIMITS = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
-TRANSIENT = RATE_LIMITS | {"network", "busy"}  # The same request may succeed a little later.
+# The same request may succeed a little later. The last two are words of our own.
+TRANSIENT = RATE_LIMITS | {"network", "busy"}
 SIGN_IN_OVER = {"invalid_grant", "invalid_scope", "authError"}
 EXPLANATIONS = dict.fromkeys(
     RATE_LIMITS, "Google allows no more for now. If it lasts (750 GB a day): run again tomorrow."
@@ -983,8 +984,8 @@ def main() -> int:
     except Problem as problem:
         return end(1, str(problem))
     except FAULTS as error:
-        if SIGN_IN_OVER & reasons(error) and "installed" in json.loads(CLIENT_FILE.read_bytes()):
-            with suppress(OSError):
+        with suppress(OSError, ValueError):
+            if SIGN_IN_OVER & reasons(error) and b'"installed"' in CLIENT_FILE.read_bytes():
                 TOKEN_FILE.unlink(missing_ok=True)  # so that the next run asks
         return end(1, explain(error))
     except Exception:
