@@ -126,9 +126,9 @@ PASSING = {
 
 @pytest.mark.parametrize(("faults", "more"), PASSING.values(), ids=PASSING)
 def test_fault_is_waited_out(user, google, faults, more):
-    google.slowness = 0.4
+    google.slowness = 0.8
     if {"stall", "slow"} & {*faults}:
-        user.set(NETWORK_TIMEOUT=0.2)
+        user.set(NETWORK_TIMEOUT=0.5)
     google.fail("files.create.multipart", *faults)
     outcome = user.run()
     assert outcome.status == 0, outcome.err
@@ -416,8 +416,8 @@ def test_copies_go_on_after_a_fault_of_one_that_is_no_limit(user, google, copies
 def test_late_answer_is_not_read_as_that_of_the_next_call(user, google):
     """After a timeout, the answer to the copy is still to come on its connection: the upload that
     follows must not take it for its own."""
-    user.set(COPY_PATIENCE=0.0, NETWORK_TIMEOUT=0.3)
-    google.slowness = 0.5
+    user.set(COPY_PATIENCE=0.0, NETWORK_TIMEOUT=0.5)
+    google.slowness = 0.8
     google.fail("files.copy", "slow")
     assert user.run().status == 0
     place = CALLS.index("files.copy")

@@ -117,7 +117,7 @@ FAULTS = {  # what strikes the requests that send, and those that ask; what the 
 def test_fault_of_a_stream_is_waited_out(user, google, sending, asking, then):
     """Google is asked what it has before anything is sent again."""
     if sending == "stall":
-        user.set(NETWORK_TIMEOUT=0.3)
+        user.set(NETWORK_TIMEOUT=0.5)
     google.fail(SEND, *sending.split())
     if asking:
         google.fail(ASK, *asking.split())
