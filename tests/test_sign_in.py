@@ -181,6 +181,7 @@ BAD = {
     "for other scopes": (for_other_scopes, OF_NO_USE),
     "of another client": (of_another_client, OF_NO_USE),
     "no refresh token": (changed("refresh_token"), OF_NO_USE),
+    "refresh token is null": (changed(refresh_token=None, expires_in=-10), OF_NO_USE),
     "no client": (changed("client_id"), OF_NO_USE),
     "no scopes": (changed("scopes"), OF_NO_USE),
     "expiry is no time": (changed(expiry="tomorrow"), OF_NO_USE),
@@ -248,10 +249,10 @@ def test_several_scopes_are_asked_for_once(user, google):
 # ---- Consent that is not given -------------------------------------------------------------------
 ADMIN = "Your Workspace administrator does not allow this app. Ask them."
 ANSWERS = {
-    "deny": f"{CANCELED} (access_denied )",
+    "deny": f"{CANCELED} (access_denied)",
     "other-scopes": "You did not allow all SCOPES. Run again, and select every checkbox.",
-    "admin_policy_enforced": f"{ADMIN} (admin_policy_enforced )",
-    "server_error": "Google did not sign you in. Run again. (server_error )",
+    "admin_policy_enforced": f"{ADMIN} (admin_policy_enforced)",
+    "server_error": "Google did not sign you in. Run again. (server_error)",
     "wrong-state": f"{STRANGER} (mismatching_state CSRF Warning! State not equal in request "
     "and response.)",
 }
