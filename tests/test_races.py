@@ -1,0 +1,612 @@
+"""Whoever dies, whoever else runs, whoever is at work in Drive: which folders are there, and go.
+
+A guard looks at every call: a marked folder with the final name is complete, and from the first
+one on there always is one.
+"""
+
+import re
+import threading
+
+import pytest
+from fake_google.state import FOR_GOOD
+from user import KILLED, NAME, NEW, OLD, WORKING_NAME, User, add_old_folder, at, my_drive, trash
+
+SCOPE = "https://www.googleapis.com/auth/"
+NOW = 2_000_000_000  # on the clock of most runs
+LINK = "https://drive.google.com/drive/folders/"
+NOT_REPLACED = f'"{NAME}" was not replaced by this run.'
+LATER_RUN = "Looking for other runs: A run that began later has replaced the folder."
+MOVED = "Renaming: The new folder was moved or removed. Run again."
+GONE = "This is not in Drive, or out of reach."
+# A machine whose clock is wrong.
+CLOCK = """
+import os, time
+
+time.time = lambda: float(os.environ["HOOK_NOW"])
+"""
+# The calls of a run over a shared old folder with an expired token, in their order.
+CALLS = [
+    "oauth.token.refresh",
+    "files.list",  # the folders
+    "files.generateIds",
+    "files.list",  # what the old one holds
+    "files.create.metadata",
+    "files.copy",
+    "files.create.multipart",
+    "files.create.resumable",
+    "upload.content",
+    "files.list",  # the folders again
+    "permissions.list",
+    "permissions.create",
+    "files.update.rename",
+    "files.get",
+    "files.update.trash",
+]
+CREATE, RENAME = CALLS.index("files.create.metadata"), CALLS.index("files.update.rename")
+LIST = CREATE + CALLS[CREATE:].index("files.list")
+removals = pytest.mark.parametrize("permanently", [False, True], ids=["trash", "for good"])
+
+
+def add_shared_folder(google):
+    google.drive.share(add_old_folder(google).id, email="friend@example.com")
+
+
+def guard(google, *versions, parent="root"):
+    """Look at every call after which there could be harm."""
+    seen = []
+
+    def look(moment, call):
+        with google.drive.lock:
+            folders = google.drive.folders(NAME, parent)
+            marked = [folder for folder in folders if "appProperties" in folder.extra]
+            found = [held(google, folder) for folder in marked]
+        assert all(content in versions for content in found), f"incomplete {moment} {call}"
+        assert found or not seen, f"no complete folder {moment} {call}"
+        seen.extend(found)
+
+    google.watch(look)
+
+
+def held(google, folder):
+    files = google.drive.children(folder.id, folder.trashed)
+    return {file.name: file.content for file in files}
+
+
+def order(folder):
+    return int(folder.extra["appProperties"]["quickstart.py"]), folder.id
+
+
+def in_order(folders):
+    """As my_drive() and trash() have them."""
+    return sorted(folders, key=lambda folder: (folder[0], sorted(folder[1].items())))
+
+
+def operations(google):
+    return [call.operation for call in google.calls()]
+
+
+def another_user(tmp_path, google, name, now, **settings):
+    """Somebody else's copy of the script, on a machine whose clock says `now`."""
+    user = User(tmp_path / name, google)
+    user.files({"same.txt": b"unchanged", "whose.txt": name.encode()})
+    user.set(**settings)
+    user.sign_in()
+    user.hook(CLOCK, NOW=now)
+    return user
+
+
+def content_of(user):
+    return {name: (user.path / name).read_bytes() for name in user.settings["FILES"]}
+
+
+def assert_ended(outcome, words=""):
+    """Well; or else with these words, and nothing replaced."""
+    if not words:
+        assert (outcome.status, outcome.err) == (0, "")
+        return
+    assert (outcome.status, words in outcome.err) == (1, True), outcome.err
+    assert outcome.err.splitlines()[-1].startswith(NOT_REPLACED)
+
+
+def assert_next_run_leaves_one_folder(google, user):
+    google.service.watchers.clear()
+    google.drive.lag = 0
+    assert_ended(user.run())
+    assert my_drive(google) == [(NAME, content_of(user))]
+
+
+# ---- Runs that are killed ------------------------------------------------------------------------
+POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
+
+
+def test_the_calls_are_these(user, google):
+    add_shared_folder(google)
+    user.sign_in(expires_in=-10)
+    assert user.run().status == 0
+    assert operations(google) == CALLS
+
+
+@pytest.mark.parametrize(
+    ("number", "moment", "removal"),
+    [(*point, "files.update.trash") for point in POINTS]
+    + [(len(CALLS) - 1, moment, "files.delete") for moment in ("before", "after")],
+    ids=[f"{moment} {number} {CALLS[number]}" for number, moment in POINTS]
+    + ["before files.delete", "after files.delete"],
+)
+def test_killed_run_harms_nothing_and_the_next_goes_on(user, google, number, moment, removal):
+    add_shared_folder(google)
+    user.sign_in(expires_in=-10)
+    user.set(DELETE_PERMANENTLY=removal == "files.delete")
+    guard(google, OLD, NEW)
+
+    def kill(when, call):
+        if (when, google.log.index(call)) == (moment, number):
+            user.running.kill()
+
+    google.watch(kill)
+    assert user.run().status == KILLED
+    assert operations(google) == [*CALLS[:-1], removal][: number + 1]
+    google.service.watchers.remove(kill)
+    left, in_trash, before = my_drive(google), trash(google), len(google.log)
+    whole = {name for _, content in left for name in content}
+
+    user.sign_in()
+    assert_ended(user.run())
+    assert my_drive(google) == [(NAME, NEW)]
+    assert trash(google) == ([] if removal == "files.delete" else in_order(left + in_trash))
+    assert google.drive.folders(NAME)[0].shared
+    again = sum(call.content_bytes for call in google.log[before:])
+    assert again == sum(len(data) for name, data in NEW.items() if name not in whole)
+
+
+# ---- Runs in a row, with late lists --------------------------------------------------------------
+@removals
+@pytest.mark.parametrize("skew", [0, -3600, 3600], ids=["", "clock goes back", "clock goes on"])
+def test_what_a_late_list_hides_goes_at_the_next_run(user, google, permanently, skew):
+    google.drive.lag = 60
+    versions = [{"same.txt": b"unchanged", "new.txt": b"%d" % number} for number in range(5)]
+    guard(google, *versions)
+    user.set(DELETE_PERMANENTLY=permanently)
+    # How many seconds pass before each run, and which versions are there after it.
+    for number, (pause, there) in enumerate(
+        [(0, [0]), (0, [0, 1]), (61, [2]), (0, [2, 3]), (61, [4])]
+    ):
+        google.drive.pass_time(pause)
+        user.files(versions[number])
+        user.hook(CLOCK, NOW=NOW + number * skew)
+        assert_ended(user.run())
+        assert my_drive(google) == [(NAME, versions[number]) for number in there]
+    expected = [] if permanently else [(NAME, versions[number]) for number in range(4)]
+    assert trash(google) == expected
+
+
+@pytest.mark.parametrize("call", ["files.create.metadata", "files.update.rename"])
+def test_list_that_knows_half_of_what_the_run_before_did(user, google, call):
+    """It shows the folder as it was before that call; the run before that removed is there still."""
+    google.drive.lag = 60
+    add_shared_folder(google)
+    guard(google, OLD, NEW)
+    at(google, "before", call, lambda: google.drive.pass_time(61))
+    for _ in range(2):
+        assert_ended(user.run())
+    is_seen = call == "files.update.rename"
+    assert my_drive(google) == [(NAME, NEW)] * (1 if is_seen else 2)
+    assert trash(google) == ([(NAME, NEW), (NAME, OLD)] if is_seen else [(NAME, OLD)])
+    assert all(folder.shared for folder in google.drive.folders())
+    assert_next_run_leaves_one_folder(google, user)
+
+
+@pytest.mark.parametrize("number", [CREATE + 1, RENAME, RENAME + 1])
+def test_killed_run_that_no_list_shows(user, google, number):
+    google.drive.lag = FOR_GOOD
+    add_shared_folder(google)
+    user.sign_in(expires_in=-10)
+    guard(google, OLD, NEW)
+
+    def kill(when, call):
+        if google.log.index(call) == number:
+            user.running.kill()
+
+    google.watch(kill)
+    assert user.run().status == KILLED
+    google.service.watchers.remove(kill)
+    left = my_drive(google)
+    user.sign_in()
+    assert_ended(user.run())
+    left.remove((NAME, OLD))
+    assert my_drive(google) == in_order([*left, (NAME, NEW)])
+    assert_next_run_leaves_one_folder(google, user)
+
+
+# ---- Runs at the same time -----------------------------------------------------------------------
+# Before which call of a first run a second one runs; what the first one says if the second has
+# moved its folder to the trash or has deleted it.
+ENDS = {
+    CALLS.index("files.generateIds"): (LATER_RUN, LATER_RUN),
+    CREATE: (LATER_RUN, LATER_RUN),
+    CALLS.index("files.copy"): ("Uploading: Drive did not confirm the content of same.txt.", GONE),
+    CALLS.index("upload.content"): (
+        "Uploading: Drive did not confirm the content of big.bin.",
+        GONE,
+    ),
+    LIST: (LATER_RUN, LATER_RUN),
+    RENAME: (MOVED, GONE),
+    RENAME + 1: ("", ""),
+}
+# By how many seconds the clock of the second run is ahead, and which of its lists are late.
+WORLDS = {
+    "one clock": (0, "none"),
+    "clock behind": (-100, "none"),
+    "one clock, first list late": (0, "first"),
+    "clock behind, first list late": (-100, "first"),
+    "clock ahead, first list late": (100, "first"),
+    "clock behind, all lists late": (-100, "all"),
+}
+
+
+@removals
+@pytest.mark.parametrize(("skew", "late"), WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize("number", ENDS, ids=lambda number: f"before {number} {CALLS[number]}")
+def test_second_run_in_the_middle_of_a_first(
+    user, google, tmp_path, number, skew, late, permanently
+):
+    add_shared_folder(google)
+    user.sign_in(expires_in=-10)
+    user.hook(CLOCK, NOW=NOW)
+    user.set(DELETE_PERMANENTLY=permanently)
+    second = another_user(tmp_path, google, "second", NOW + skew, DELETE_PERMANENTLY=permanently)
+    guard(google, OLD, NEW, content_of(second))
+    outcomes = []
+
+    def run_second(moment, call):
+        if (moment, google.log.index(call)) == ("before", number):
+            google.drive.lag = 0 if late == "none" else FOR_GOOD
+            if late == "first":
+                at(google, "after", "files.list", lambda: setattr(google.drive, "lag", 0))
+            outcomes.append(second.run())
+
+    google.watch(run_second)
+    outcomes.insert(0, user.run())
+
+    made = [google.drive.ever[call.file_id] for call in google.calls("files.create.metadata")]
+    mine, theirs = made if number >= CREATE else reversed(made)
+    is_seen = late == "none" and number > CREATE  # Who sees the other's folder is later.
+    assert (order(mine) > order(theirs)) == (
+        not is_seen and (skew < 0 or (skew == 0 and mine.id > theirs.id))
+    )
+    first, later = (NAME, NEW), (NAME, content_of(second))
+    ends = ["", ""]
+    if late == "all":
+        there = [first, later]
+    elif order(mine) < order(theirs):
+        there = [later]
+        ends[0] = ENDS[number][permanently]
+        if number <= CREATE:
+            there.append((WORKING_NAME, NEW))
+    elif number <= LIST:
+        there = [first]
+    elif number == RENAME:  # It has listed the folders before.
+        there = [first, later]
+    else:
+        there = [first, (WORKING_NAME, content_of(second))]
+        ends[1] = LATER_RUN
+    assert my_drive(google) == in_order(there)
+    for outcome, end in zip(outcomes, ends, strict=True):
+        assert_ended(outcome, end)
+    assert_next_run_leaves_one_folder(google, user)
+
+
+ORDERS = [
+    "the highest is first, and the others look after that",
+    "the highest is first, and all have looked before",
+    "the highest is last",
+    "all at the same moment",
+    "lists are late",
+]
+
+
+@removals
+@pytest.mark.parametrize("skews", [(0, 0, 0), (0, 100, -100)], ids=["one clock", "three clocks"])
+@pytest.mark.parametrize("turns", ORDERS)
+def test_three_runs_at_once(google, tmp_path, turns, skews, permanently):
+    """Each has listed the folders before any creates one."""
+    add_shared_folder(google)
+    users = [
+        another_user(tmp_path, google, f"user {n}", NOW + skews[n], DELETE_PERMANENTLY=permanently)
+        for n in range(3)
+    ]
+    by_token = {user.token["token"]: user for user in users}
+    guard(google, OLD, *map(content_of, users))
+    meet(google, "after", "files.generateIds")
+    made = {}  # the folders of the users, by their tokens
+
+    def note(moment, call):
+        if (moment, call.operation) == ("after", "files.create.metadata"):
+            made[call.token] = google.drive.file(call.file_id)
+
+    google.watch(note)
+    meet(google, "after", "files.create.metadata")
+    point = "before", "files.update.rename"
+    if turns == "the highest is first, and the others look after that":
+        point = "after", "files.create.multipart"
+    meet(google, *point)
+
+    def wait_for_turn(moment, call):
+        if (moment, call.operation) == point:
+            queue = sorted(made, key=lambda token: order(made[token]))
+            queue = queue if turns == "the highest is last" else queue[::-1]
+            if before := queue[: queue.index(call.token)]:
+                by_token[before[-1]].running.process.wait(30)
+
+    if turns == "all at the same moment":
+        meet(google, "after", "files.update.rename")
+    elif turns == "lists are late":
+        google.drive.lag = FOR_GOOD
+    else:
+        google.watch(wait_for_turn)
+    runs = [user.start() for user in users]
+    outcomes = {user: run.wait() for user, run in zip(users, runs, strict=True)}
+
+    *lower, highest = (by_token[t] for t in sorted(made, key=lambda token: order(made[token])))
+    is_late = turns == "lists are late"
+    there = [(NAME, content_of(user)) for user in users if is_late or user == highest]
+    assert my_drive(google) == in_order(there)
+    assert all(folder.shared for folder in google.drive.folders())
+    end = ""
+    if turns == ORDERS[0]:
+        end = LATER_RUN
+    elif turns == ORDERS[1]:
+        end = GONE if permanently else MOVED
+    assert_ended(outcomes[highest], "")
+    for user in lower:
+        assert_ended(outcomes[user], end)
+    assert_next_run_leaves_one_folder(google, users[0])
+
+
+def meet(google, moment, call):
+    """Have three runs wait for each other there."""
+    barrier = threading.Barrier(3, timeout=30)
+
+    def watcher(when, made):
+        if (when, made.operation) == (moment, call):
+            barrier.wait()
+
+    google.watch(watcher)
+
+
+# ---- People at work ------------------------------------------------------------------------------
+def by_script(name, generation):
+    return lambda google, parent: google.drive.add_folder(
+        name, parent, mark={"quickstart.py": str(generation)}
+    )
+
+
+def by_hand(name, app=False):
+    return lambda google, parent: google.drive.add_folder(name, parent, app=app)
+
+
+def rename(name):
+    return lambda google, folder: google.drive.rename(folder.id, name)
+
+
+def move(google, folder):
+    (elsewhere,) = google.drive.folders("elsewhere", folder.parents[0])
+    folder.parents = [elsewhere.id]
+    google.drive.note(folder)
+
+
+def remove(google, folder):
+    google.drive.trash(folder.id)
+
+
+def delete(google, folder):
+    google.drive.delete(folder.id)
+
+
+def in_another_folder(google, parent):
+    (elsewhere,) = google.drive.folders("elsewhere", parent)
+    return by_script(NAME, 9)(google, elsewhere.id)
+
+
+def that_may_not_go(google, parent):
+    mark = {"quickstart.py": "8"}
+    return google.drive.add_folder(NAME, parent, mark=mark, can_trash=False, can_delete=False)
+
+
+# How a folder is made; what somebody does with it in mid-run, or None; "goes", or how it stays; what
+# is said of it.
+LEFT_ALONE = "left alone (not made by this script)"
+NOT_THERE = "not where it was, or out of sight, so it stays"
+MEANWHILE = "made meanwhile"
+SAID = rf'(.*?)  ".*" {LINK}([\w-]+)'
+FOLDERS = {
+    "complete": (by_script(NAME, 20), None, "goes", "goes"),
+    "complete, by a clock ahead": (by_script(NAME, 2 * NOW), None, "goes", "goes"),
+    "complete, made meanwhile": (by_script(NAME, 6), MEANWHILE, "goes", "goes"),
+    "complete, renamed": (by_script(NAME, 7), rename("kept"), "kept", None),
+    "complete, renamed to the working name": (
+        by_script(NAME, 8),
+        rename(WORKING_NAME),
+        "goes",
+        "goes",
+    ),
+    "complete, moved": (by_script(NAME, 9), move, NAME, NOT_THERE),
+    "complete, trashed": (by_script(NAME, 10), remove, "in the trash", None),
+    "complete, deleted": (by_script(NAME, 11), delete, "gone", None),
+    "unfinished": (by_script(WORKING_NAME, 12), None, "goes", "goes"),
+    "unfinished, of a later run": (by_script(WORKING_NAME, 3 * NOW), MEANWHILE, WORKING_NAME, None),
+    "unfinished, renamed": (by_script(WORKING_NAME, 13), rename("kept"), "kept", None),
+    "unfinished, moved": (by_script(WORKING_NAME, 14), move, WORKING_NAME, NOT_THERE),
+    "by hand": (by_hand(NAME), None, "goes", "goes"),
+    "by hand, made meanwhile": (by_hand(NAME), MEANWHILE, NAME, LEFT_ALONE),
+    "by hand, renamed": (by_hand(NAME), rename("kept"), "kept", None),
+    "by hand, renamed to the working name": (
+        by_hand(NAME),
+        rename(WORKING_NAME),
+        WORKING_NAME,
+        None,
+    ),
+    "by hand, moved": (by_hand(NAME), move, NAME, NOT_THERE),
+    "by hand, of the working name": (by_hand(WORKING_NAME), None, WORKING_NAME, LEFT_ALONE),
+    "by hand, renamed to the final name": (by_hand(WORKING_NAME), rename(NAME), NAME, LEFT_ALONE),
+    "by a script without marks": (by_hand(NAME, app=True), None, "goes", "goes"),
+    "may not go": (that_may_not_go, None, NAME, "not removable, so it stays"),
+    "other case": (by_script(NAME.upper(), 15), None, NAME.upper(), None),
+    "longer name": (by_script(f"{NAME} 2", 15), None, f"{NAME} 2", None),
+    "other parent": (in_another_folder, None, NAME, None),
+    "a file": (
+        lambda google, parent: google.drive.add_file(NAME, b"a file", parent),
+        None,
+        NAME,
+        None,
+    ),
+}
+PLACES = {
+    "My Drive": lambda google: "root",
+    "a folder": lambda google: google.drive.add_folder("parent").id,
+    "a shared drive": lambda google: google.drive.add_shared_drive("Team", app=True),
+}
+# When people act, and whether lists show what they do.
+MOMENTS = {
+    "during the upload": ("files.create.multipart", 0),
+    "during the upload, lists are late": ("files.create.multipart", FOR_GOOD),
+    "at the last moment": ("files.update.rename", 0),
+}
+
+
+@removals
+@pytest.mark.parametrize("scope", ["drive.file", "drive"])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("moment", "lag"), MOMENTS.values(), ids=MOMENTS)
+def test_which_folders_go(user, google, moment, lag, place, scope, permanently):
+    parent = place(google)
+    elsewhere = google.drive.add_folder("elsewhere", parent)
+    made = {}
+
+    def add(key):
+        made[key] = FOLDERS[key][0](google, parent)
+        if made[key].is_folder:
+            google.drive.add_file("theirs.txt", b"theirs", made[key].id)
+
+    def act():
+        google.drive.lag = lag
+        for key, (_, deed, *_) in FOLDERS.items():
+            if deed == MEANWHILE:
+                add(key)
+                made[key].history.clear()
+                google.drive.note(made[key])
+            elif deed:
+                deed(google, made[key])
+
+    for key, (_, deed, *_) in FOLDERS.items():
+        if deed != MEANWHILE:
+            add(key)
+    user.files({"a.txt": b"a"})
+    user.set(PARENT_FOLDER_ID=parent, DELETE_PERMANENTLY=permanently, SCOPES=[SCOPE + scope])
+    user.sign_in(scopes=[SCOPE + scope])
+    guard(google, {"theirs.txt": b"theirs"}, {"a.txt": b"a"}, parent=parent)
+    at(google, "before", moment, act)
+    outcome = user.run()
+    assert (outcome.status, outcome.err) == (0, "")
+
+    is_listed = lag == 0 and moment == "files.create.multipart"
+    fates, said = {}, {}
+    for key, (_, deed, fate, words) in FOLDERS.items():
+        is_seen = made[key].app_visible or scope == "drive"
+        if fate == "goes" and (not is_seen or (deed == MEANWHILE and not is_listed)):
+            fate, words = made[key].name, None
+        elif fate == "goes":
+            fate = "gone" if permanently else "in the trash"
+            words = "deleted for good" if permanently else "moved to the trash (for 30 days)"
+        elif not is_seen or (words == NOT_THERE) == is_listed:
+            words = None
+        fates[key], said[key] = fate, words
+    assert {key: fate_of(google, folder) for key, folder in made.items()} == fates
+    told = {folder_id: words for words, folder_id in re.findall(SAID, outcome.out)}
+    assert {key: told.get(folder.id) for key, folder in made.items()} == said
+    assert elsewhere.parents and fate_of(google, elsewhere) == "elsewhere"
+    (new,) = [f for f in google.drive.folders(NAME, parent) if held(google, f) == {"a.txt": b"a"}]
+    assert outcome.out.endswith(f"It has a new link:\n{LINK}{new.id}\n")
+
+
+def fate_of(google, file):
+    if file.id not in google.drive.files:
+        return "gone"
+    if file.is_folder and file.name != "elsewhere":
+        assert held(google, file) == {"theirs.txt": b"theirs"}
+    return "in the trash" if file.trashed else file.name
+
+
+def test_dry_run_says_which_folders_go(user, google):
+    """Those that are there, by the same rule."""
+    google.drive.add_folder("elsewhere")
+    there = {key: row for key, row in FOLDERS.items() if row[1] is None}
+    made = {key: make(google, "root") for key, (make, *_) in there.items()}
+    user.set(SCOPES=[f"{SCOPE}drive"])
+    user.sign_in(scopes=[f"{SCOPE}drive"])
+    before = google.drive.everything()
+    outcome = user.run("--dry-run")
+    assert (outcome.status, outcome.err) == (0, "")
+    words = {"goes": "move to the trash", LEFT_ALONE: "leave alone (not made by this script)"}
+    words["not removable, so it stays"] = "move to the trash"  # which nobody knows yet
+    told = {folder_id: said for said, folder_id in re.findall(SAID, outcome.out)}
+    assert {key: told.get(made[key].id) for key in there} == {
+        key: words.get(said) for key, (*_, said) in there.items()
+    }
+    assert google.drive.everything() == before
+
+
+@removals
+def test_folder_of_somebody_else(user, google, permanently):
+    """In a folder that one shares, others can make folders, which only they can remove."""
+    theirs = add_old_folder(google, owner="somebody.else@example.com")
+    user.set(DELETE_PERMANENTLY=permanently)
+    outcome = user.run()
+    assert_ended(outcome)
+    assert my_drive(google) == in_order([(NAME, OLD), (NAME, NEW)])
+    assert f'not removable, so it stays  "{NAME}" {LINK}{theirs.id}' in outcome.out
+
+
+@removals
+def test_later_run_that_is_complete(user, google, permanently):
+    add_old_folder(google)
+    user.set(DELETE_PERMANENTLY=permanently)
+    later = {"later.txt": b"later"}
+    guard(google, OLD, NEW, later)
+    at(google, "before", "upload.content", lambda: add_old_folder(google, later, 2 * NOW))
+    assert_ended(user.run(), LATER_RUN)
+    assert my_drive(google) == in_order([(NAME, OLD), (NAME, later), (WORKING_NAME, NEW)])
+    assert trash(google) == []
+    assert_next_run_leaves_one_folder(google, user)
+
+
+# What somebody does with the new folder, right before or after it is renamed; how the run ends;
+# the folders that are left in My Drive.
+MEDDLINGS = {
+    "moved before": ("before", move, MOVED, [(NAME, OLD)]),
+    "trashed before": ("before", remove, MOVED, [(NAME, OLD)]),
+    "deleted before": ("before", delete, GONE, [(NAME, OLD)]),
+    "renamed before": ("before", rename("theirs"), "", [(NAME, NEW)]),
+    "moved after": ("after", move, "", []),
+    "trashed after": ("after", remove, "", []),
+    "deleted after": ("after", delete, "", []),
+    "renamed after": ("after", rename("theirs"), "", [("theirs", NEW)]),
+}
+
+
+@removals
+@pytest.mark.parametrize(("moment", "deed", "end", "there"), MEDDLINGS.values(), ids=MEDDLINGS)
+def test_new_folder_that_somebody_meddles_with(user, google, moment, deed, end, there, permanently):
+    add_old_folder(google)
+    google.drive.add_folder("elsewhere")
+    user.set(DELETE_PERMANENTLY=permanently)
+
+    def meddle():
+        (call,) = google.calls("files.create.metadata")
+        deed(google, google.drive.file(call.file_id))
+
+    at(google, moment, "files.update.rename", meddle)
+    assert_ended(user.run(), end)
+    assert my_drive(google) == in_order([*there, ("elsewhere", {})])
+    moved = google.drive.folders(NAME, google.drive.folders("elsewhere")[0].id)
+    assert [held(google, folder) for folder in moved] == ([NEW] if deed == move else [])
