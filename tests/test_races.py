@@ -6,6 +6,8 @@ one on there always is one.
 
 import re
 import threading
+import time
+from itertools import count
 
 import pytest
 from fake_google.state import FOR_GOOD
@@ -109,14 +111,18 @@ def assert_ended(outcome, words=""):
 
 
 def assert_next_run_leaves_one_folder(google, user):
-    google.service.watchers.clear()
+    google.watchers.clear()
     google.drive.lag = 0
     assert_ended(user.run())
     assert my_drive(google) == [(NAME, content_of(user))]
 
 
 # ---- Runs that are killed ------------------------------------------------------------------------
-POINTS = [(number, moment) for number in range(len(CALLS)) for moment in ("before", "after")]
+KILLS = [
+    (number, call, moment)
+    for number, call in [*enumerate(CALLS), (len(CALLS) - 1, "files.delete")]
+    for moment in ("before", "after")
+]
 
 
 def test_the_calls_are_these(user, google):
@@ -126,34 +132,31 @@ def test_the_calls_are_these(user, google):
     assert operations(google) == CALLS
 
 
-@pytest.mark.parametrize(
-    ("number", "moment", "removal"),
-    [(*point, "files.update.trash") for point in POINTS]
-    + [(len(CALLS) - 1, moment, "files.delete") for moment in ("before", "after")],
-    ids=[f"{moment} {number} {CALLS[number]}" for number, moment in POINTS]
-    + ["before files.delete", "after files.delete"],
-)
-def test_killed_run_harms_nothing_and_the_next_goes_on(user, google, number, moment, removal):
+@pytest.mark.parametrize(("number", "call", "moment"), KILLS)
+def test_killed_run_harms_nothing_and_the_next_goes_on(user, google, number, call, moment):
+    permanently = call == "files.delete"
     add_shared_folder(google)
     user.sign_in(expires_in=-10)
-    user.set(DELETE_PERMANENTLY=removal == "files.delete")
+    user.set(DELETE_PERMANENTLY=permanently)
     guard(google, OLD, NEW)
 
-    def kill(when, call):
-        if (when, google.log.index(call)) == (moment, number):
+    def kill(when, made):
+        if (when, google.log.index(made)) == (moment, number):
             user.running.kill()
 
     google.watch(kill)
     assert user.run().status == KILLED
-    assert operations(google) == [*CALLS[:-1], removal][: number + 1]
-    google.service.watchers.remove(kill)
+    assert operations(google) == [*CALLS[:number], call]
+    google.watchers.remove(kill)
+    while any(call.ended is None for call in google.log):  # What was sent before may still arrive.
+        time.sleep(0.01)
     left, in_trash, before = my_drive(google), trash(google), len(google.log)
     whole = {name for _, content in left for name in content}
 
     user.sign_in()
     assert_ended(user.run())
     assert my_drive(google) == [(NAME, NEW)]
-    assert trash(google) == ([] if removal == "files.delete" else in_order(left + in_trash))
+    assert trash(google) == ([] if permanently else in_order(left + in_trash))
     assert google.drive.folders(NAME)[0].shared
     again = sum(call.content_bytes for call in google.log[before:])
     assert again == sum(len(data) for name, data in NEW.items() if name not in whole)
@@ -209,7 +212,7 @@ def test_killed_run_that_no_list_shows(user, google, number):
 
     google.watch(kill)
     assert user.run().status == KILLED
-    google.service.watchers.remove(kill)
+    google.watchers.remove(kill)
     left = my_drive(google)
     user.sign_in()
     assert_ended(user.run())
@@ -233,23 +236,27 @@ ENDS = {
     RENAME: (MOVED, GONE),
     RENAME + 1: ("", ""),
 }
-# By how many seconds the clock of the second run is ahead, and which of its lists are late.
+# By how many seconds the clock of the second run is ahead, by how much each ID is higher than the
+# one before it, and which lists of the second run are late.
 WORLDS = {
-    "one clock": (0, "none"),
-    "clock behind": (-100, "none"),
-    "one clock, first list late": (0, "first"),
-    "clock behind, first list late": (-100, "first"),
-    "clock ahead, first list late": (100, "first"),
-    "clock behind, all lists late": (-100, "all"),
+    "one clock": (0, -1, "none"),
+    "clock behind": (-100, 1, "none"),
+    "IDs rise, first list late": (0, 1, "first"),
+    "IDs fall, first list late": (0, -1, "first"),
+    "clock behind, first list late": (-100, 1, "first"),
+    "clock ahead, first list late": (100, -1, "first"),
+    "clock behind, all lists late": (-100, 1, "all"),
 }
 
 
 @removals
-@pytest.mark.parametrize(("skew", "late"), WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize(("skew", "step", "late"), WORLDS.values(), ids=WORLDS)
 @pytest.mark.parametrize("number", ENDS, ids=lambda number: f"before {number} {CALLS[number]}")
 def test_second_run_in_the_middle_of_a_first(
-    user, google, tmp_path, number, skew, late, permanently
+    user, google, tmp_path, monkeypatch, number, skew, step, late, permanently
 ):
+    ids = count(10**9, step)
+    monkeypatch.setattr("fake_google.state.new_id", lambda: str(next(ids)))
     add_shared_folder(google)
     user.sign_in(expires_in=-10)
     user.hook(CLOCK, NOW=NOW)
@@ -391,8 +398,7 @@ def rename(name):
 
 def move(google, folder):
     (elsewhere,) = google.drive.folders("elsewhere", folder.parents[0])
-    folder.parents = [elsewhere.id]
-    google.drive.note(folder)
+    google.drive.move(folder.id, elsewhere.id)
 
 
 def remove(google, folder):
@@ -408,22 +414,17 @@ def in_another_folder(google, parent):
     return by_script(NAME, 9)(google, elsewhere.id)
 
 
-def that_may_not_go(google, parent):
-    mark = {"quickstart.py": "8"}
-    return google.drive.add_folder(NAME, parent, mark=mark, can_trash=False, can_delete=False)
-
-
 # How a folder is made; what somebody does with it in mid-run, if anything; "goes", or how it stays;
 # what is said of it.
 LEFT_ALONE = "left alone (not made by this script)"
-NOT_THERE = "not where it was, or out of sight, so it stays"
+NOT_THERE = "left alone (renamed, moved or removed by somebody)"
 MEANWHILE = "made meanwhile"
 SAID = rf'(.*?)  ".*" {LINK}([\w-]+)'
 FOLDERS = {
     "complete": (by_script(NAME, 20), None, "goes", "goes"),
     "complete, by a clock ahead": (by_script(NAME, 2 * NOW), None, "goes", "goes"),
     "complete, made meanwhile": (by_script(NAME, 6), MEANWHILE, "goes", "goes"),
-    "complete, renamed": (by_script(NAME, 7), rename("kept"), "kept", None),
+    "complete, renamed": (by_script(NAME, 7), rename("kept"), "kept", NOT_THERE),
     "complete, renamed to the working name": (
         by_script(NAME, 8),
         rename(WORKING_NAME),
@@ -431,26 +432,25 @@ FOLDERS = {
         "goes",
     ),
     "complete, moved": (by_script(NAME, 9), move, NAME, NOT_THERE),
-    "complete, trashed": (by_script(NAME, 10), remove, "in the trash", None),
-    "complete, deleted": (by_script(NAME, 11), delete, "gone", None),
+    "complete, trashed": (by_script(NAME, 10), remove, "in the trash", NOT_THERE),
+    "complete, deleted": (by_script(NAME, 11), delete, "gone", NOT_THERE),
     "unfinished": (by_script(WORKING_NAME, 12), None, "goes", "goes"),
     "unfinished, of a later run": (by_script(WORKING_NAME, 3 * NOW), MEANWHILE, WORKING_NAME, None),
-    "unfinished, renamed": (by_script(WORKING_NAME, 13), rename("kept"), "kept", None),
+    "unfinished, renamed": (by_script(WORKING_NAME, 13), rename("kept"), "kept", NOT_THERE),
     "unfinished, moved": (by_script(WORKING_NAME, 14), move, WORKING_NAME, NOT_THERE),
     "by hand": (by_hand(NAME), None, "goes", "goes"),
     "by hand, made meanwhile": (by_hand(NAME), MEANWHILE, NAME, LEFT_ALONE),
-    "by hand, renamed": (by_hand(NAME), rename("kept"), "kept", None),
+    "by hand, renamed": (by_hand(NAME), rename("kept"), "kept", NOT_THERE),
     "by hand, renamed to the working name": (
         by_hand(NAME),
         rename(WORKING_NAME),
         WORKING_NAME,
-        None,
+        NOT_THERE,
     ),
     "by hand, moved": (by_hand(NAME), move, NAME, NOT_THERE),
     "by hand, of the working name": (by_hand(WORKING_NAME), None, WORKING_NAME, LEFT_ALONE),
     "by hand, renamed to the final name": (by_hand(WORKING_NAME), rename(NAME), NAME, LEFT_ALONE),
     "by a script without marks": (by_hand(NAME, app=True), None, "goes", "goes"),
-    "may not go": (that_may_not_go, None, NAME, "not removable, so it stays"),
     "other case": (by_script(NAME.upper(), 15), None, NAME.upper(), None),
     "longer name": (by_script(f"{NAME} 2", 15), None, f"{NAME} 2", None),
     "other parent": (in_another_folder, None, NAME, None),
@@ -494,7 +494,7 @@ def test_which_folders_go(user, google, moment, lag, place, scope, permanently):
             if deed == MEANWHILE:
                 add(key)
                 made[key].history.clear()
-                google.drive.note(made[key])
+                google.drive.change(made[key])  # which lists learn of as late
             elif deed:
                 deed(google, made[key])
 
@@ -518,8 +518,10 @@ def test_which_folders_go(user, google, moment, lag, place, scope, permanently):
         elif fate == "goes":
             fate = "gone" if permanently else "in the trash"
             words = "deleted for good" if permanently else "moved to the trash (for 30 days)"
-        elif not is_seen or (deed == MEANWHILE and not is_listed) or (deed == move and is_listed):
+        elif not is_seen or (deed == MEANWHILE and not is_listed):
             words = None
+        elif is_listed and (fate == "kept" or deed in (move, remove, delete)):
+            words = None  # Lists don't show it any more.
         fates[key], said[key] = fate, words
     assert {key: fate_of(google, folder) for key, folder in made.items()} == fates
     told = {folder_id: words for words, folder_id in re.findall(SAID, outcome.out)}
@@ -546,8 +548,7 @@ def test_dry_run_says_which_folders_go(user, google):
     before = google.drive.everything()
     outcome = user.run("--dry-run")
     assert (outcome.status, outcome.err) == (0, "")
-    words = {"goes": "move to the trash", LEFT_ALONE: "leave alone (not made by this script)"}
-    words["not removable, so it stays"] = "move to the trash"  # which nobody knows yet
+    words = {"goes": "to be moved to the trash (for 30 days)", LEFT_ALONE: f"to be {LEFT_ALONE}"}
     told = {folder_id: said for said, folder_id in re.findall(SAID, outcome.out)}
     assert {key: told.get(made[key].id) for key in there} == {
         key: words.get(said) for key, (*_, said) in there.items()
@@ -606,6 +607,5 @@ def test_new_folder_that_somebody_meddles_with(user, google, moment, deed, end, 
 
     at(google, moment, "files.update.rename", meddle)
     assert_ended(user.run(), end)
-    assert my_drive(google) == in_order([*there, ("elsewhere", {})])
-    moved = google.drive.folders(NAME, google.drive.folders("elsewhere")[0].id)
-    assert [held(google, folder) for folder in moved] == ([NEW] if deed == move else [])
+    moved = {NAME: None} if deed == move else {}  # a folder has no content
+    assert my_drive(google) == in_order([*there, ("elsewhere", moved)])

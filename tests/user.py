@@ -271,7 +271,7 @@ def at(google, moment, call, action):
     todo = [action]
 
     def watcher(when, made):
-        if todo and (when, made.operation) == (moment, call):
+        if todo and (when, call == made.operation) == (moment, True):
             todo.pop()()
 
     google.watch(watcher)
