@@ -29,42 +29,30 @@ def lost(outcome):
 
 
 # ---- Whom ----------------------------------------------------------------------------------------
-GRANTS = {
-    "a reader": {"email": "reader@example.com"},
-    "a commenter": {"email": "commenter@example.com", "role": "commenter"},
-    "a writer": {"email": "writer@example.com", "role": "writer"},
-    "a group": {"type": "group", "email": "group@example.com", "role": "writer"},
-    "a domain": {"type": "domain", "domain": "example.com"},
-    "a domain that finds it": {"type": "domain", "domain": "example.org", "allow_discovery": True},
-    "whoever has the link": {"type": "anyone", "role": "commenter"},
-    "a guest for a month": {
-        "email": "guest@example.com",
-        "expiration": f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT00:00:00.000Z}",
-    },
-}
+IN_A_MONTH = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%dT00:00:00.000Z}"
+GRANTS = [
+    {"email": "reader@example.com"},
+    {"email": "commenter@example.com", "role": "commenter"},
+    {"email": "writer@example.com", "role": "writer"},
+    {"email": "guest@example.com", "expiration": IN_A_MONTH},
+    {"type": "group", "email": "group@example.com", "role": "writer"},
+    {"type": "domain", "domain": "example.com"},
+    {"type": "domain", "domain": "example.org", "allow_discovery": True},
+    {"type": "anyone", "role": "commenter"},
+]
 
 
-@pytest.mark.parametrize("grant", GRANTS.values(), ids=GRANTS)
-def test_same_people_have_the_same_roles(user, google, grant):
+def test_same_people_have_the_same_roles(user, google):
     old = add_old_folder(google)
-    google.drive.share(old.id, **grant)
+    for grant in GRANTS:
+        google.drive.share(old.id, **grant)
+    google.drive.page_size_cap = 2
     outcome = user.run()
     assert_replaced(outcome)
     (new,) = google.drive.folders(NAME)
     assert new.direct == old.direct
     assert google.mails == []
     assert lost(outcome) == []
-
-
-def test_all_pages_are_read(user, google):
-    old = add_old_folder(google)
-    for grant in GRANTS.values():
-        google.drive.share(old.id, **grant)
-    google.drive.page_size_cap = 2
-    assert_replaced(user.run())
-    (new,) = google.drive.folders(NAME)
-    assert new.direct == old.direct
-    assert len(google.calls("permissions.list")) == 5  # its owner is on the list, too
 
 
 def test_sharing_that_is_added_in_mid_run_is_carried_over(user, google):
