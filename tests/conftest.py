@@ -73,13 +73,6 @@ def user(tmp_path, google):
 
 # ---- Until the tests that use them are replaced --------------------------------------------------
 @pytest.fixture
-def no_forks(monkeypatch):
-    """In CI, each run starts a Python of its own, as it does for a user."""
-    if os.environ.get("CI") == "true":
-        monkeypatch.setattr("workdir.FORKS", False)
-
-
-@pytest.fixture
 def workdir(tmp_path, google):
     from workdir import Workdir
 
