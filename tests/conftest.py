@@ -69,11 +69,3 @@ def user(tmp_path, google):
     found.files(NEW)
     found.sign_in()
     return found
-
-
-# ---- Until the tests that use them are replaced --------------------------------------------------
-@pytest.fixture
-def workdir(tmp_path, google):
-    from workdir import Workdir
-
-    return Workdir(tmp_path / "a user's folder", google)

@@ -82,12 +82,6 @@ class FakeGoogle(Service):
         return [*self.accounts.secrets, *self.drive.sessions]
 
     @property
-    def service(self) -> Self:  # older names
-        return self
-
-    world = service
-
-    @property
     def mails(self) -> list[Mail]:
         return self.drive.mails
 

@@ -28,10 +28,6 @@ class Call:
     fault: str | None = None  # the requested one that struck this call
     error: str | None = None  # the refusal's reason and text
 
-    @property
-    def names(self) -> tuple[str]:  # an older name
-        return (self.operation,)
-
     def __repr__(self) -> str:
         extra = "".join(f" {text}" for text in (self.fault, self.error) if text)
         return f"<{self.operation} {self.method} {self.path} {self.status}{extra}>"
