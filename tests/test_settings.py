@@ -23,7 +23,7 @@ def assert_refused(outcome, *lines):
 
 # ---- The settings --------------------------------------------------------------------------------
 RULES = {
-    "FOLDER_NAME": "a name in quotes, and not blank",
+    "FOLDER_NAME": "a name in quotes, not blank, and not one that ends in (uploading)",
     "FILES": "a list of one or more paths in quotes",
     "PARENT_FOLDER_ID": '"root", or an ID or address in quotes',
     "DELETE_PERMANENTLY": "True or False",
@@ -34,7 +34,7 @@ RULES = {
 }
 RULES = {name: f"{name} must be there, and be {what}." for name, what in RULES.items()}
 WRONG = {
-    "FOLDER_NAME": [" ", 7, None],
+    "FOLDER_NAME": [" ", 7, None, "mine (uploading)"],
     "FILES": [[], "a.txt", 5, [3], [""], None],
     "PARENT_FOLDER_ID": ["", "a b", "https://drive.google.com/drive/my-drive", 5, None],
     "DELETE_PERMANENTLY": ["no", 1, None],
@@ -299,6 +299,5 @@ PYTHONS = {
 def test_python_that_does_not_suffice(user, program, words):
     user.hook(program)
     outcome = user.check()
-    says = "Run quickstart.py with the Python in .venv, 3.11 or newer:"
-    says += f"\nREADME.md has the line that makes it. ({words}"
+    says = f"Run quickstart.py with the Python in .venv, 3.11 or newer. ({words}"
     assert (outcome.status, outcome.out, outcome.err[: len(says)]) == (2, "", says)
