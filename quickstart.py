@@ -361,7 +361,7 @@ def check_client() -> Iterator[str]:
         keys = "client_id", "client_secret", "auth_uri", "token_uri"
         if "YOUR_" in "".join(client["installed"][key] for key in keys):
             yield f"credentials.json is still the example. {GET_CLIENT}"
-        if DELEGATED_USER:
+        if isinstance(DELEGATED_USER, str):
             yield "DELEGATED_USER works only with a service account. Set it to None."
     except FileNotFoundError:
         downloads = [*HERE.glob("client_secret*.json"), *HERE.glob("credentials.json.[jt]*")]
@@ -388,7 +388,7 @@ class LocalFile:
             self.last_byte = content.read(1)
 
     def __str__(self) -> str:
-        return f"{self.name}  {amount(self.size)}"
+        return f"{re.sub(CONTROL, '?', self.name)}  {amount(self.size)}"
 
     def metadata(self) -> Json:
         # Windows' fromtimestamp() takes no date before 1970.
@@ -905,7 +905,7 @@ def quote(error: Exception) -> str:
 
 # ---- Output --------------------------------------------------------------------------------------
 def amount(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,.0f} bytes"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,.0f} byte{'s' * (size != 1)}"
 
 
 class Report:

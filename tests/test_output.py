@@ -112,7 +112,7 @@ def test_sizes_have_units(user):
         os.truncate(user.write(f"{size}", b""), size)
     user.set(FILES=[str(size) for size in sizes])
     told = [line.split("  ")[2] for line in user.run("--dry-run").out.splitlines()]
-    assert told == ["0 bytes", "1 bytes", "99,999 bytes", "0.1 MB", "1.2 MB", "1,500.0 MB"]
+    assert told == ["0 bytes", "1 byte", "99,999 bytes", "0.1 MB", "1.2 MB", "1,500.0 MB"]
 
 
 # ---- How a run ends ------------------------------------------------------------------------------
@@ -227,14 +227,14 @@ def test_letters_that_a_console_lacks_stop_no_run(user, encoding, shown):
     run = user.start(stdout=subprocess.PIPE)
     out = run.process.stdout.read()
     assert run.wait() == (0, "", "")
-    assert out.startswith(f"uploaded  {shown}  1 bytes{os.linesep}".encode(encoding))
+    assert out.startswith(f"uploaded  {shown}  1 byte{os.linesep}".encode(encoding))
     assert not set(b"\r\x1b") & set(out.replace(os.linesep.encode(), b""))
 
 
 @pytest.mark.needs("file names in any letters and cases")
 def test_control_characters_in_a_name_are_not_obeyed(user):
-    user.files({"a\x1b[2Jb\rc\x9bd\x7f.txt": b"a"})
-    assert user.run().out.splitlines()[0] == "uploaded  a?[2Jb?c?d?.txt  1 bytes"
+    user.files({"a\x1b[2Jb\rc\x9bd\x7fe\n.txt": b"a"})
+    assert user.run().out.splitlines()[0] == "uploaded  a?[2Jb?c?d?e?.txt  1 byte"
 
 
 # ---- Terminals -----------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_progress_line_moves_during_a_big_file(user, google, columns):
     (new,) = google.drive.folders(NAME)
     assert lines("\n".join(terminal.screen)) == [
         "uploaded  big.bin  6.0 MB",
-        "uploaded  small.txt  1 bytes",
+        "uploaded  small.txt  1 byte",
         f'"{NAME}" is complete: 2 uploaded; 6.0 MB sent in N s.',
         "It has a new link:",
         f"{LINK}{new.id}",
