@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -79,11 +78,7 @@ class Accounts:
         }
 
     def check_client(self, client_id: str, secret: str) -> None:
-        if client_id not in self.clients:
-            raise OAuthError("invalid_client", "The OAuth client was not found.", 401)
-        if not secret:
-            raise OAuthError("invalid_request", "client_secret is missing.")
-        if not hmac.compare_digest(self.clients[client_id].encode(), secret.encode()):
+        if self.clients.get(client_id) != secret:
             raise OAuthError("invalid_client", "Unauthorized", 401)
 
     # -- Tokens ------------------------------------------------------------------------------------
@@ -133,16 +128,13 @@ class Accounts:
         self.codes[code] = grant, redirect_uri, challenge
         return code
 
-    def redeem(self, code: str, client_id: str, redirect_uri: str, verifier: str) -> Grant:
+    def redeem(self, client_id: str, code: str, redirect_uri: str, verifier: str) -> Grant:
         """The grant of a code, which works once. https://www.rfc-editor.org/rfc/rfc7636#section-4.6"""
-        grant, wanted_uri, challenge = self.codes.pop(code, (None, "", ""))
-        if not grant or grant.client_id != client_id:
-            raise OAuthError("invalid_grant", "Malformed auth code.")
-        if wanted_uri != redirect_uri:
-            raise OAuthError("invalid_grant", "The redirect_uri is not that of the code.")
+        grant, *wanted = self.codes.pop(code, (None, "", ""))
         digest = hashlib.sha256(verifier.encode()).digest()
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
-            raise OAuthError("invalid_grant", "Invalid code verifier.")
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if not grant or [grant.client_id, redirect_uri, challenge] != [client_id, *wanted]:
+            raise OAuthError("invalid_grant", "Malformed auth code.")
         return grant
 
     def refresh(self, token: str, client_id: str, scope: str) -> Grant:

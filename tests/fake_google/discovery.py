@@ -34,8 +34,6 @@ def method(name: str) -> dict[str, Any]:
 
 
 # ---- Parameters and bodies -----------------------------------------------------------------------
-
-
 def check_parameters(name: str, given: dict[str, str]) -> None:
     """Refuse a parameter that the method does not have, or a value that it does not take."""
     known = document()["parameters"] | method(name).get("parameters", {}) | UNDOCUMENTED

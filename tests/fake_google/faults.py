@@ -14,13 +14,7 @@ OAUTH_OPERATIONS = {f"oauth.{name}" for name in SIGNING_IN.split()}
 FILES = "list generateIds get create.metadata create.multipart create.resumable copy update"
 OPERATIONS = OAUTH_OPERATIONS | {f"files.{name}" for name in FILES.split()}
 OPERATIONS |= {"files.update.rename", "files.update.trash", "files.delete"}
-OPERATIONS |= {
-    "upload.content",
-    "upload.status",
-    "permissions.list",
-    "permissions.create",
-    "about.get",
-}
+OPERATIONS |= {"upload.content", "upload.status", "permissions.list", "permissions.create"}
 # A status alone is the first of its kind.
 SHORT_NAMES = {name[:3]: name for name in reversed(ERRORS) if not name.startswith("403")}
 SHORT_NAMES |= {f"{status}-retry-after": SHORT_NAMES[status] for status in ("429", "503")}
@@ -37,9 +31,8 @@ OAUTH_ERRORS = {
 }
 STATUS = ERRORS.keys() | SHORT_NAMES.keys() | {"502-html"}
 # Of something on the way to Google.
-PAGES = {f"html-{status}": status for status in (403, 404, 407, 429, 503)}
-EARLY = {"403-storageQuotaExceeded-early", "503-early"}  # while the body is still on its way
-UNREAD = {"close-unread", "reset"} | EARLY  # the request's body is not, or not all, read
+PAGES = {f"html-{status}": status for status in (403, 404, 407, 429)}
+UNREAD = {"close-unread", "reset"}  # the request's body is not, or not all, read
 # What becomes of the connection. Else, the reply is sent, and the connection goes on.
 ENDINGS = {
     "close-unread": "close",
@@ -50,26 +43,17 @@ ENDINGS = {
     "answer-lost": "close",
     "answer-reset": "reset",
     "body-cut": "half",
-} | dict.fromkeys(EARLY, "reply and reset")
-SOCKET = ENDINGS.keys() - EARLY - {"cut"} | {"slow"}
+}
+SOCKET = ENDINGS.keys() - {"cut"} | {"slow"}
 UNDONE = {"close-read", "stall"}  # the body is read, but nothing is done
 # Keys that an answer lacks, or that hold zeros in it.
-KEYS = {
-    "no-md5": "md5Checksum",
-    "no-sha256": "sha256Checksum",
-    "wrong-md5": "md5Checksum",
-    "wrong-sha256": "sha256Checksum",
-    "wrong-size": "size",
-}
+KEYS = {"no-sha256": "sha256Checksum", "wrong-md5": "md5Checksum"}
 SPOILT = {"truncated-json", "html-200"}  # the work is done, the answer is bad
 SESSION = ENDED.keys() | {"308-all-kept"}
 # What only some operations can suffer.
 SPECIAL = {
-    "files.list": {"bad-page-token"},
-    "files.create.multipart": EARLY,
-    "upload.content": SESSION | EARLY | {"cut", "keep-part", "503-keep-part", "308-no-range"},
+    "upload.content": SESSION | {"cut", "keep-part", "503-keep-part", "308-no-range"},
     "upload.status": SESSION,
-    "permissions.list": {"bad-page-token"},
 }
 
 
@@ -144,12 +128,9 @@ def reply(fault: str | None, operation: str, retry_after: float | str) -> Reply 
         status, text = OAUTH_ERRORS[fault]
         code = "internal_failure" if fault == "503-json" else fault
         return Reply(status, {"error": code, "error_description": text})
-    if fault == "bad-page-token":
-        return error_reply("400-invalid", location="pageToken")
-    if fault not in STATUS | EARLY:
+    if fault not in STATUS:
         return None
-    name = fault.removesuffix("-early")
-    found = error_reply(SHORT_NAMES.get(name, name))
+    found = error_reply(SHORT_NAMES.get(fault, fault))
     if fault.endswith("-retry-after"):
         found.headers["Retry-After"] = str(retry_after)
     return found
@@ -157,8 +138,6 @@ def reply(fault: str | None, operation: str, retry_after: float | str) -> Reply 
 
 def applies(fault: str, request: Request) -> bool:
     """Whether this call is one that the fault can befall; else it waits for the next."""
-    if fault == "bad-page-token":
-        return "pageToken" in request.params
     if fault in KEYS:
         fields = request.params.get("fields", "")
         return KEYS[fault] in fields or fields == "*"

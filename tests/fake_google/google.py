@@ -122,7 +122,6 @@ class FakeGoogle(Service):
         assert self.unused_faults() == [], "faults that were asked for and never happened"
         assert self.strangers == [], "hosts that are not Google's were called"
         assert self.unknown == [], "addresses that Google does not have were called"
-        self.drive.consistency_check()
 
     def _raise_crash(self) -> None:
         if self.crashes:

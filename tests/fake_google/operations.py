@@ -4,10 +4,8 @@ Nobody here touches a socket. What is refused is raised as a Refusal. Uploads ar
 """
 
 import json
-import mimetypes
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import discovery, query, viewer
@@ -16,21 +14,13 @@ from .messages import Reply, Request
 from .state import FOLDER, Content, File, Mail, Permission, moment, permission_id, rank, stamp
 from .viewer import Viewer
 
-PROPERTIES = {"properties", "appProperties"}
 # What a client may write of a file. Others are Google's, or nothing that this fake knows.
-WRITABLE = {"id", "name", "mimeType", "parents", "modifiedTime", "description"} | PROPERTIES
+WRITABLE = {"id", "name", "mimeType", "parents", "modifiedTime", "appProperties"}
 CHANGEABLE = WRITABLE - {"id", "parents"} | {"trashed", "inheritedPermissionsDisabled"}
-TYPES = mimetypes.MimeTypes()
-TYPES.add_type("image/heic", ".heic")
-TYPES.add_type("application/vnd.android.package-archive", ".apk")
-TYPES.add_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx")
-SIGNATURES = {b"%PDF-": "application/pdf", b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 UNKNOWN_TYPE = "application/octet-stream"
 
 
 # ---- Metadata ------------------------------------------------------------------------------------
-
-
 def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body) if body.strip() else {}
@@ -60,7 +50,7 @@ def _time(key: str, text: str) -> str:
         raise Refusal("400-invalid", f"Invalid value for field {key}: {text}") from None
 
 
-def new_file(sender: Viewer, metadata: dict[str, Any], how: str) -> File:
+def new_file(sender: Viewer, metadata: dict[str, Any]) -> File:
     """A File for the metadata, checked but not yet put into the Drive."""
     parents = metadata.get("parents") or ["root"]
     if len(parents) != 1:
@@ -72,32 +62,21 @@ def new_file(sender: Viewer, metadata: dict[str, Any], how: str) -> File:
     file.owner = None if folder.drive_id else sender.user
     file.created = sender.drive.now()
     file.modified = metadata.get("modifiedTime") or file.created
-    file.drive_id, file.how, file.extra = folder.drive_id, how, patched({}, metadata)
+    file.drive_id, file.extra = folder.drive_id, patched({}, metadata)
     return file
 
 
-def detected_type(name: str, content: Content) -> str:
-    """What Drive makes of content that was sent without a type, or as application/octet-stream.
-
-    https://github.com/google/skicka/issues/132
-    """
-    head = bytes((content.kept or b"")[:8])
-    found = (kind for start, kind in SIGNATURES.items() if head.startswith(start))
-    return TYPES.guess_type(name)[0] or next(found, UNKNOWN_TYPE)
-
-
 def patched(extra: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
-    """Further metadata after a change. Properties are changed one by one; null removes one.
+    """Further metadata after a change. Properties are changed one by one.
 
     https://developers.google.com/workspace/drive/api/guides/properties
     """
-    found = extra | {key: metadata[key] for key in {"description"} & metadata.keys()}
-    for key in PROPERTIES & metadata.keys():
-        if not all(isinstance(value, str | None) for value in (metadata[key] or {}).values()):
-            raise Refusal("400-invalid", f"Invalid value for field {key}")
-        both = extra.get(key, {}) | (metadata[key] or {})
-        found[key] = {name: value for name, value in both.items() if value is not None}
-    return found
+    key = "appProperties"
+    if not metadata.get(key):
+        return extra
+    if not all(isinstance(value, str) for value in metadata[key].values()):
+        raise Refusal("400-invalid", f"Invalid value for field {key}")
+    return extra | {key: extra.get(key, {}) | metadata[key]}
 
 
 def check_storage(sender: Viewer, file: File, size: int) -> None:
@@ -126,8 +105,6 @@ def add(sender: Viewer, request: Request, file: File, content: Content | None) -
 
 
 # ---- Files ---------------------------------------------------------------------------------------
-
-
 def generate_ids(sender: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/reference/rest/v3/files/generateIds"""
     ids = sender.drive.issue_ids(sender.user, int(request.params.get("count", 10)))
@@ -137,7 +114,7 @@ def generate_ids(sender: Viewer, request: Request) -> Any:
 
 def create_metadata(sender: Viewer, request: Request) -> Any:
     """A folder, or a file without content."""
-    file = new_file(sender, checked_metadata(parse_json(request.body), WRITABLE), "metadata")
+    file = new_file(sender, checked_metadata(parse_json(request.body), WRITABLE))
     return add(sender, request, file, None if file.is_folder else Content())
 
 
@@ -145,8 +122,6 @@ def get(sender: Viewer, request: Request) -> Any:
     file = sender.find(request.captured["fileId"])
     if request.params.get("alt") != "media":
         return sender.show(file)
-    if file.content is None:
-        raise Refusal("403-forbidden", "This fake has not kept any content of that file.")
     return Reply(200, file.content, {"Content-Type": file.mime_type})
 
 
@@ -158,7 +133,7 @@ def copy(sender: Viewer, request: Request) -> Any:
     kept = {"parents": source.parents, "name": source.name, "modifiedTime": source.modified}
     kept["mimeType"] = source.mime_type
     metadata = kept | checked_metadata(parse_json(request.body), WRITABLE)
-    file = new_file(sender, metadata, "copy")
+    file = new_file(sender, metadata)
     file.extra = patched(source.extra, metadata)
     return add(sender, request, file, source.stored)
 
@@ -196,8 +171,6 @@ def delete(sender: Viewer, request: Request) -> Any:
 
 
 # ---- Listing -------------------------------------------------------------------------------------
-
-
 def list_files(sender: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/guides/search-files"""
     in_corpus = _corpus(sender, request)
@@ -225,14 +198,11 @@ def _corpus(sender: Viewer, request: Request) -> Callable[[File], bool]:
     """
     corpora, drive_id = request.params.get("corpora", "user"), request.params.get("driveId")
     shared = request.flag("includeItemsFromAllDrives")
-    if corpora not in ("user", "domain", "drive", "allDrives"):
-        raise Refusal("400-invalid", "Invalid value for corpora.", "corpora")
-    if (drive_id is not None) != (corpora == "drive"):
+    if corpora not in ("user", "drive") or (drive_id is not None) != (corpora == "drive"):
         raise Refusal("400-invalid", "driveId goes with corpora=drive.", "driveId")
-    if shared and not sender.all_drives:
-        raise Refusal("403-forbidden", "supportsAllDrives is needed.", "supportsAllDrives")
-    if corpora in ("drive", "allDrives") and not shared:
-        raise Refusal("403-forbidden", "includeItemsFromAllDrives is needed.", "corpora")
+    if (shared and not sender.all_drives) or (drive_id and not shared):
+        text = "supportsAllDrives and includeItemsFromAllDrives are needed."
+        raise Refusal("403-forbidden", text, "corpora")
     if drive_id is None:
         return lambda file: file.drive_id is None or shared
     top = sender.drive.files.get(drive_id)
@@ -271,8 +241,6 @@ def page(sender, request, every):
 
 
 # ---- Permissions ---------------------------------------------------------------------------------
-
-
 def list_permissions(sender: Viewer, request: Request) -> Any:
     file = sender.find(request.captured["fileId"])
     sender.require(sender.may_share(file) or sender.holds(file, "writer"))
@@ -303,32 +271,22 @@ def _wanted_permission(file: File, request: Request) -> Permission:
         raise Refusal("403-fieldNotWritable")
     kind, role = body.get("type"), body.get("role")
     roles = {"reader", "commenter", "writer"} | ({"fileOrganizer"} if file.drive_id else set())
-    if kind not in ("user", "group", "domain", "anyone"):
-        raise Refusal("400-required", "The permission type field is required.", "permission.type")
-    if role == "owner":
-        raise Refusal("403-forbidden", "transferOwnership must be enabled.", "transferOwnership")
-    if role not in roles:
-        raise Refusal("400-invalid", "The specified role is invalid.", "permission.role")
-    for key, kinds in {"emailAddress": ("user", "group"), "domain": ("domain",)}.items():
-        if (kind in kinds) != bool(body.get(key)):
-            raise Refusal("400-invalid", f"A permission of type {kind} and {key} do not fit.", key)
-    if "allowFileDiscovery" in body and kind not in ("domain", "anyone"):
-        raise Refusal("400-invalid", "Only for a domain or anyone.", "allowFileDiscovery")
-    expiration = _expiration(kind, body.get("expirationTime"))
+    who = {
+        "user": {"emailAddress"},
+        "group": {"emailAddress"},
+        "domain": {"domain"},
+        "anyone": set(),
+    }
+    if role not in roles or {"emailAddress", "domain"} & body.keys() != who.get(kind):
+        raise Refusal("400-invalid", "The role, the type, and whom they are for do not fit.")
+    only_for = {"allowFileDiscovery": ("domain", "anyone"), "expirationTime": ("user", "group")}
+    for key, kinds in only_for.items():
+        if key in body and kind not in kinds:
+            raise Refusal("400-invalid", f"Not for a permission of type {kind}.", key)
     email, domain = body.get("emailAddress"), body.get("domain")
-    key, discovery_allowed = permission_id(kind, email or domain), body.get("allowFileDiscovery")
-    return Permission(key, kind, role, email, domain, expiration, bool(discovery_allowed))
-
-
-def _expiration(kind: str, text: str | None) -> str | None:
-    """https://developers.google.com/workspace/drive/api/guides/manage-sharing"""
-    if text is None:
-        return None
-    when = moment(_time("expirationTime", text))
-    now = datetime.now(UTC)
-    if kind not in ("user", "group") or not now < when <= now + timedelta(days=366):
-        raise Refusal("403-forbidden", "Invalid expirationTime.", "expirationTime")
-    return stamp(when)
+    ends = body.get("expirationTime") and _time("expirationTime", body["expirationTime"])
+    key, is_found = permission_id(kind, email or domain), bool(body.get("allowFileDiscovery"))
+    return Permission(key, kind, role, email, domain, ends, is_found)
 
 
 def _send_mail(sender: Viewer, request: Request, permission: Permission, file: File) -> None:

@@ -173,10 +173,10 @@ class Connection(BaseHTTPRequestHandler):
         try:
             reply, ending = self.server.service.answer(request, self.is_gone)
             call.sent = request.stream.taken
-            if reply and ending in ("", "half", "reply and reset"):
+            if reply and ending in ("", "half"):
                 # Before the client has it, and may look into the log.
                 call.status, call.ended = reply.status, time.monotonic()
-                self.send(reply, keep_alive=ending in ("", "half"), half=ending == "half")
+                self.send(reply, half=ending == "half")
             self.end(ending)
         except (Gone, ConnectionError, ssl.SSLError):
             raise Gone from None

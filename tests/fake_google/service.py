@@ -123,7 +123,7 @@ class Service:
         reply = faults.reply(fault, request.call.operation, self.retry_after)
         ending = faults.ENDINGS.get(fault or "", "")
         if fault in faults.UNREAD:
-            return reply, self._break_off(request, ending)
+            return None, self._break_off(request, ending)
         if reply or fault in faults.UNDONE:
             request.stream.drain()
         else:

@@ -116,7 +116,6 @@ class File:
     app_visible: bool = True  # made by the app, so that the scope drive.file reaches it
     limited: bool = False  # inheritedPermissionsDisabled
     drive_id: str | None = None
-    how: str = "metadata"  # or multipart, resumable, copy, "set up": the way it came to Drive
     extra: dict[str, Any] = field(default_factory=dict)  # further metadata, kept as sent
     direct: dict[Any, Permission] = field(default_factory=dict)  # permissions of its own
     # How it was from some moments on, for lists; None: it was gone.
@@ -267,7 +266,6 @@ class Drive:
     ):
         file = self._new(name, mime_type, parent, owner, app)
         file.modified = modified or file.created
-        file.how = "set up"
         return self.put(file, Content.of(content), since=-math.inf)
 
     def _new(self, name, mime_type, parent, owner, app):
@@ -343,35 +341,16 @@ class Drive:
         return [file for file in found if file.is_folder and name in (None, file.name)]
 
     def everything(self, folder_id: str = "root") -> list[tuple[str, Any]]:
-        """(name, content) of each file and (name, [...]) of each folder that is not trashed.
-
-        Content too large to be kept is told by its size and MD5.
-        """
+        """(name, content) of each file and (name, [...]) of each folder that is not trashed."""
         found = sorted(self.children(folder_id), key=lambda file: (file.name, file.created))
         return [
-            (file.name, self.everything(file.id) if file.is_folder else described(file))
+            (file.name, self.everything(file.id) if file.is_folder else file.content)
             for file in found
         ]
 
     @property
     def usage(self) -> int:
         return self.used_by(self.user)
-
-    def consistency_check(self) -> None:
-        """Raise AssertionError where the state is one that can't be."""
-        with self.lock:
-            tops = {file.id for file in self.files.values() if file.id == file.drive_id}
-            tops |= set(self.roots.values())
-            assert tops <= self.files.keys(), "a My Drive is gone"
-            for key, file in self.files.items():
-                assert self.ever[key] is file, f"{file}: id not noted"
-                assert file.is_folder == (file.stored is None), f"{file}: content of a folder"
-                assert (file.owner is None) == bool(file.drive_id), f"{file}: wrong owner"
-                assert len(file.parents) == (key not in tops), f"{file}: wrong number of parents"
-                *_, top = lineage = list(file.lineage())
-                assert top.id in tops, f"{file}: hangs in the air"
-                assert top.drive_id == file.drive_id, f"{file}: in the wrong drive"
-                assert all(folder.is_folder for folder in lineage[1:]), f"{file}: in a file"
 
     # -- For operations: reading -------------------------------------------------------------------
 
@@ -453,7 +432,3 @@ class Drive:
         if self.write_limit is not None and len(self.writes) >= self.write_limit:
             raise Refusal("403-userRateLimitExceeded")
         self.writes.append(now)
-
-
-def described(file: File) -> Any:
-    return file.content if file.content is not None else f"{file.size} bytes, MD5 {file.md5}"

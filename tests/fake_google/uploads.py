@@ -18,7 +18,6 @@ from .operations import (
     add,
     check_storage,
     checked_metadata,
-    detected_type,
     new_file,
     parse_json,
 )
@@ -39,12 +38,10 @@ class Cut(Exception):
 
 
 # ---- Uploads in one request ----------------------------------------------------------------------
-
-
 def multipart(sender: Viewer, request: Request) -> Any:
     body, data, mime_type = _related(request)
     request.call.content_bytes = len(data)
-    return _create(sender, request, body, Content.of(data), mime_type, "multipart")
+    return _create(sender, request, body, Content.of(data), mime_type)
 
 
 def _related(request: Request) -> tuple[Any, bytes, str]:
@@ -71,25 +68,21 @@ def _part(piece: bytes) -> tuple[str, bytes]:
     return BytesParser().parsebytes(found[1]).get_content_type(), content
 
 
-def _create(sender, request, body, content, mime_type, how):
+def _create(sender, request, body, content, mime_type):
     metadata = checked_metadata(body, WRITABLE)
-    file = new_file(sender, metadata, how)
-    told = metadata.get("mimeType") or mime_type
-    is_unknown = not told or told == UNKNOWN_TYPE
-    file.mime_type = detected_type(file.name, content) if is_unknown else told
+    file = new_file(sender, metadata)
+    file.mime_type = metadata.get("mimeType") or mime_type or UNKNOWN_TYPE
     return add(sender, request, file, content)
 
 
 # ---- Resumable uploads ---------------------------------------------------------------------------
-
-
 def start_session(sender: Viewer, request: Request) -> Reply:
     """The answer's Location is where the content is to be sent."""
     if request.body and "application/json" not in request.headers.get("content-type", ""):
         raise Refusal("400-badRequest", "The metadata must be JSON.")
     length = request.headers.get("x-upload-content-length")
     body = parse_json(request.body)
-    file = new_file(sender, checked_metadata(body, WRITABLE), "resumable")
+    file = new_file(sender, checked_metadata(body, WRITABLE))
     check_storage(sender, file, int(length or 0))
     session = Session(
         id="AAV" + secrets.token_urlsafe(96),
@@ -127,7 +120,7 @@ def session_request(google: Any, request: Request) -> Reply:
             # Range tells what has arrived; without any, nothing has.
             arrived = session.content.size
             return Reply(308, b"", {"Range": f"bytes=0-{arrived - 1}"} if arrived else {})
-        what = session.metadata, session.content, session.mime_type, "resumable"
+        what = session.metadata, session.content, session.mime_type
         value = _create(sender, request, *what)
         session.finished = request.call.file_id
         return Reply(200, value)

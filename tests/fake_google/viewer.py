@@ -86,7 +86,6 @@ class Viewer:
         """A file with no more than what was asked for."""
         chosen = self.selection if selection is None else selection
         _, *above = file.lineage()
-        mine = file.drive_id is None  # some keys, Drive fills for My Drive only
         value = {
             "kind": "drive#file",
             "id": file.id,
@@ -103,9 +102,8 @@ class Viewer:
             "explicitlyTrashed": file.explicitly_trashed,
             "inheritedPermissionsDisabled": file.limited,
             "driveId": file.drive_id,
-            "ownedByMe": file.owner == self.user if mine else None,
-            "shared": file.shared if mine else None,
-            "webViewLink": f"https://drive.google.com/open?id={file.id}",
+            # Drive fills this for My Drive only.
+            "shared": None if file.drive_id else file.shared,
             **file.extra,
         }
         present = {key: entry for key, entry in value.items() if entry is not None}
