@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from user import NAME, NEW, OLD, add_old_folder, my_drive
+from user import NAME, NEW, OLD, add_shared_folder, my_drive
 
 NOTHING = "Nothing in Drive was changed."
 KEPT = f'"{NAME}" was not replaced by this run.'
@@ -37,7 +37,7 @@ CALLS = [
 @pytest.fixture
 def user(user, google):
     """An old folder, which is shared, is to be replaced by NEW. The access token has expired."""
-    google.drive.share(add_old_folder(google).id, email="friend@example.com")
+    add_shared_folder(google)
     user.sign_in(expires_in=-10)
     return user
 

@@ -11,7 +11,20 @@ from itertools import count
 
 import pytest
 from fake_google.state import FOR_GOOD
-from user import KILLED, NAME, NEW, OLD, WORKING_NAME, User, add_old_folder, at, my_drive, trash
+from user import (
+    CALLS,
+    KILLED,
+    NAME,
+    NEW,
+    OLD,
+    WORKING_NAME,
+    User,
+    add_old_folder,
+    add_shared_folder,
+    at,
+    my_drive,
+    trash,
+)
 
 SCOPE = "https://www.googleapis.com/auth/"
 NOW = 2_000_000_000  # on the clock of most runs
@@ -26,31 +39,9 @@ import os, time
 
 time.time = lambda: float(os.environ["HOOK_NOW"])
 """
-# The calls of a run over a shared old folder with an expired token, in their order.
-CALLS = [
-    "oauth.token.refresh",
-    "files.list",  # the folders
-    "files.generateIds",
-    "files.list",  # what the old one holds
-    "files.create.metadata",
-    "files.copy",
-    "files.create.multipart",
-    "files.create.resumable",
-    "upload.content",
-    "files.list",  # the folders again
-    "permissions.list",
-    "permissions.create",
-    "files.update.rename",
-    "files.get",
-    "files.update.trash",
-]
 CREATE, RENAME = CALLS.index("files.create.metadata"), CALLS.index("files.update.rename")
 LIST = CREATE + CALLS[CREATE:].index("files.list")
 removals = pytest.mark.parametrize("permanently", [False, True], ids=["trash", "for good"])
-
-
-def add_shared_folder(google):
-    google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
 def guard(google, *versions, parent="root"):

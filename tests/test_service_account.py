@@ -151,7 +151,6 @@ def pem(key):
 
 KEYS = {
     "none": lambda old: None,
-    "no key": lambda old: "secret",
     "cut off": lambda old: old[:200],
     "of another kind": lambda old: pem(ec.generate_private_key(ec.SECP256R1())),
 }
@@ -165,12 +164,4 @@ def test_key_of_no_use_is_told_before_anything_is_sent(user, google, change):
     assert outcome.status == 2
     assert outcome.err.startswith(
         "credentials.json is no desktop client and no service account's key. "
-    )
-
-
-def test_desktop_client_can_act_for_nobody(user, google):
-    assert user.check(DELEGATED_USER=google.user) == (
-        2,
-        "",
-        "DELEGATED_USER works only with a service account. Set it to None.\nNothing was sent.\n",
     )

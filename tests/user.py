@@ -28,6 +28,24 @@ NEW = {
     "new.txt": b"new",
     "big.bin": random.Random(1).randbytes(1_300_000),
 }
+# The calls of a run over a shared old folder with an expired token, in their order.
+CALLS = [
+    "oauth.token.refresh",
+    "files.list",  # the folders
+    "files.generateIds",
+    "files.list",  # what the old one holds
+    "files.create.metadata",
+    "files.copy",  # same.txt
+    "files.create.multipart",  # new.txt
+    "files.create.resumable",  # big.bin
+    "upload.content",
+    "files.list",  # the folders once more
+    "permissions.list",
+    "permissions.create",
+    "files.update.rename",
+    "files.get",  # is the old one still where it was?
+    "files.update.trash",
+]
 # Waits are settings as well: what takes seconds in earnest takes milliseconds here. One upload at a
 # time, so that calls come in one order.
 USUAL = {
@@ -248,6 +266,11 @@ def add_old_folder(google, content=OLD, generation=1, **options):
     for name, data in content.items():
         google.drive.add_file(name, data, parent=folder.id)
     return folder
+
+
+def add_shared_folder(google):
+    """Likewise, with OLD in it; a friend may look into it."""
+    google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
 def my_drive(google, trashed=False):

@@ -24,19 +24,12 @@ ERRORS = {
     "401-authError": NO_TOKEN,
     "403-accessNotConfigured": DISABLED,
     "403-insufficientPermissions": "Request had insufficient authentication scopes.",
-    "403-insufficientFilePermissions": (
-        "The user does not have sufficient permissions for this file."
-    ),
+    "403-insufficientFilePermissions": "You do not have sufficient permissions for this file.",
     "403-insufficientParentPermissions": "Insufficient permissions for the specified parent.",
-    "403-appNotAuthorizedToFile": (
-        "The user has not granted the app 112233445566 write access to the file."
-    ),
     "403-storageQuotaExceeded": "The user's Drive storage quota has been exceeded.",
     "403-userRateLimitExceeded": "User Rate Limit Exceeded",
     "403-rateLimitExceeded": "Rate Limit Exceeded",
-    "403-dailyLimitExceeded": "Daily Limit Exceeded",
     "403-sharingRateLimitExceeded": "Rate limit exceeded. These items could not be shared.",
-    "403-domainPolicy": "The domain administrators have disabled Drive apps.",
     "403-fieldNotWritable": "The resource body includes fields which are not directly writable.",
     "403-parentNotAFolder": "The specified parent is not a folder.",
     "403-cannotCopyFile": "This file cannot be copied by the user.",
@@ -51,7 +44,7 @@ ERRORS = {
     "503-backendError": "Transient failure",
     "504-backendError": "Deadline exceeded",
 }
-USAGE = {"accessNotConfigured", "userRateLimitExceeded", "rateLimitExceeded", "dailyLimitExceeded"}
+USAGE = {"accessNotConfigured", "userRateLimitExceeded", "rateLimitExceeded"}
 # Google's canonical names, where its answers carry one; and its newer reasons, under "details".
 STATES = {"400": "INVALID_ARGUMENT", "401": "UNAUTHENTICATED"}
 DETAILS = {
