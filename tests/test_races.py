@@ -152,8 +152,11 @@ def test_killed_run_harms_nothing_and_the_next_goes_on(user, google, number, cal
 
 
 # ---- Runs in a row, with late lists --------------------------------------------------------------
-@removals
-@pytest.mark.parametrize("skew", [0, -3600, 3600], ids=["", "clock goes back", "clock goes on"])
+@pytest.mark.parametrize(
+    ("skew", "permanently"),
+    [(0, False), (-3600, True), (3600, False)],
+    ids=["", "clock goes back, for good", "clock goes on"],
+)
 def test_what_a_late_list_hides_goes_at_the_next_run(user, google, permanently, skew):
     google.drive.lag = 60
     versions = [{"same.txt": b"unchanged", "new.txt": b"%d" % number} for number in range(5)]
@@ -218,20 +221,20 @@ ENDS = {
     RENAME + 1: ("", ""),
 }
 # By how many seconds the clock of the second run is ahead, by how much each ID is higher than the
-# one before it, and which lists of the second run are late.
+# one before it, which lists of the second run are late, whether folders are deleted for good: each
+# run is the lower one with and without that.
 WORLDS = {
-    "one clock": (0, -1, "none"),
-    "clock behind": (-100, 1, "none"),
-    "IDs rise, first list late": (0, 1, "first"),
-    "IDs fall, first list late": (0, -1, "first"),
-    "clock behind, first list late": (-100, 1, "first"),
-    "clock ahead, first list late": (100, -1, "first"),
-    "clock behind, all lists late": (-100, 1, "all"),
+    "one clock": (0, -1, "none", False),
+    "clock behind, for good": (-100, 1, "none", True),
+    "IDs rise, first list late": (0, 1, "first", False),
+    "IDs fall, first list late, for good": (0, -1, "first", True),
+    "clock behind, first list late": (-100, 1, "first", False),
+    "clock ahead, first list late, for good": (100, -1, "first", True),
+    "clock behind, all lists late": (-100, 1, "all", False),
 }
 
 
-@removals
-@pytest.mark.parametrize(("skew", "step", "late"), WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize(("skew", "step", "late", "permanently"), WORLDS.values(), ids=WORLDS)
 @pytest.mark.parametrize("number", ENDS, ids=lambda number: f"before {number} {CALLS[number]}")
 def test_second_run_in_the_middle_of_a_first(
     user, google, tmp_path, monkeypatch, number, skew, step, late, permanently
@@ -295,8 +298,11 @@ TURNS = {
 }
 
 
-@removals
-@pytest.mark.parametrize("skews", [(0, 0, 0), (0, 100, -100)], ids=["one clock", "three clocks"])
+@pytest.mark.parametrize(
+    ("skews", "permanently"),
+    [((0, 0, 0), False), ((0, 100, -100), True)],
+    ids=["one clock", "three clocks, for good"],
+)
 @pytest.mark.parametrize("turns", TURNS)
 def test_three_runs_at_once(google, tmp_path, turns, skews, permanently):
     """Each has listed the folders before any creates one."""
@@ -439,10 +445,12 @@ FOLDERS = {
         None,
     ),
 }
+# Where, what the script may see, and whether folders are deleted for good.
 PLACES = {
-    "My Drive": lambda google: "root",
-    "a folder": lambda google: google.drive.add_folder("parent").id,
-    "a shared drive": lambda google: google.drive.add_shared_drive("Team", app=True),
+    "My Drive": (lambda google: "root", "drive.file", False),
+    "My Drive, all of it, for good": (lambda google: "root", "drive", True),
+    "a folder, for good": (lambda google: google.drive.add_folder("p").id, "drive.file", True),
+    "a shared drive": (lambda google: google.drive.add_shared_drive("T", app=True), "drive", False),
 }
 # When people act, and whether lists show what they do.
 MOMENTS = {
@@ -452,9 +460,7 @@ MOMENTS = {
 }
 
 
-@removals
-@pytest.mark.parametrize("scope", ["drive.file", "drive"])
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("place", "scope", "permanently"), PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize(("moment", "lag"), MOMENTS.values(), ids=MOMENTS)
 def test_which_folders_go(user, google, moment, lag, place, scope, permanently):
     parent = place(google)
@@ -543,19 +549,6 @@ def test_folder_of_somebody_else(user, google, permanently):
     assert_ended(outcome)
     assert my_drive(google) == in_order([(NAME, OLD), (NAME, NEW)])
     assert f'not removable, so it stays  "{NAME}" {LINK}{theirs.id}' in outcome.out
-
-
-@removals
-def test_later_run_that_is_complete(user, google, permanently):
-    add_old_folder(google)
-    user.set(DELETE_PERMANENTLY=permanently)
-    later = {"later.txt": b"later"}
-    guard(google, OLD, NEW, later)
-    at(google, "before", "upload.content", lambda: add_old_folder(google, later, 2 * NOW))
-    assert_ended(user.run(), LATER_RUN)
-    assert my_drive(google) == in_order([(NAME, OLD), (NAME, later), (WORKING_NAME, NEW)])
-    assert trash(google) == []
-    assert_next_run_leaves_one_folder(google, user)
 
 
 # What somebody does with the new folder, right before or after it is renamed; how the run ends;
