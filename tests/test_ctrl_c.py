@@ -142,7 +142,7 @@ sys.meta_path.insert(0, Interrupting())
 
 
 @pytest.mark.needs("Unix")
-@pytest.mark.parametrize("module", ["argparse", "httplib2", "googleapiclient.http"])
+@pytest.mark.parametrize("module", ["argparse", "googleapiclient.http"])
 def test_ctrl_c_while_the_script_starts_is_silent(user, google, module):
     user.hook(INTERRUPTED_IMPORT, MODULE=module)
     assert user.run(stdin=subprocess.DEVNULL) == (130, "", "")  # with an option: it is not forked

@@ -31,20 +31,6 @@ def lines(text):
 
 
 # ---- Whole outputs -------------------------------------------------------------------------------
-def test_first_run(user, google):
-    outcome = user.run()
-    (new,) = google.drive.folders(NAME)
-    assert (outcome.status, outcome.err) == (0, "")
-    assert lines(outcome.out) == [
-        "uploaded  big.bin  1.3 MB",
-        "uploaded  new.txt  3 bytes",
-        "uploaded  same.txt  9 bytes",
-        f'"{NAME}" is complete: 3 uploaded; 1.3 MB sent in N s.',
-        "It has a new link:",
-        f"{LINK}{new.id}",
-    ]
-
-
 def test_later_run(user, google):
     old = add_old_folder(google)
     outcome = user.run()
@@ -165,7 +151,6 @@ def test_ctrl_c_while_files_are_checked(user, google):
 CLOSED = {
     "stdout": (">&-", False),
     "stderr": ("2>&-", True),
-    "both": (">&- 2>&-", False),
     "all": ("<&- >&- 2>&-", False),
     "disk full": (">/dev/full 2>/dev/full", False),
 }

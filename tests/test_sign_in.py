@@ -132,14 +132,6 @@ def test_token_that_will_do_is_used_and_a_new_one_kept(user, google, values, ref
     assert_kept(user)
 
 
-def test_page_in_place_of_the_token_server_leaves_the_sign_in_alone(user, google):
-    token = user.sign_in(expires_in=-10)
-    google.fail("oauth.token.refresh", "html-200", "html-403")
-    for _ in range(2):
-        assert_refused(google, user.run(), NOT_GOOGLE)
-    assert user.token == token
-
-
 # ---- token.json that will not do: one line why, then consent -------------------------------------
 def revoked(user):
     user.google.revoke(user.sign_in(expires_in=-10))
@@ -319,11 +311,13 @@ REFUSALS = {
     "(401 invalid_client Unauthorized)",
     "org_internal": "Google refused this. (403 org_internal Forbidden)",
     "admin_policy_enforced": f"{ADMIN} (400 admin_policy_enforced Bad Request)",
+    "html-200": NOT_GOOGLE,
+    "html-403": NOT_GOOGLE,
 }
 
 
 @pytest.mark.parametrize(("error", "meaning"), REFUSALS.items(), ids=REFUSALS)
-def test_refusal_of_the_client_is_told_and_leaves_the_sign_in_alone(user, google, error, meaning):
+def test_refusal_of_another_kind_is_told_and_leaves_the_sign_in_alone(user, google, error, meaning):
     token = user.sign_in(expires_in=-10)
     google.fail("oauth.token.refresh", error)
     assert_refused(google, user.run(), meaning)

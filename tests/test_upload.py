@@ -6,7 +6,7 @@ import time
 from threading import Barrier
 
 import pytest
-from user import NAME, NEW, OLD, WINDOWS, WORKING_NAME, add_old_folder, at, my_drive, trash
+from user import NAME, NEW, OLD, WINDOWS, add_old_folder, at, my_drive, trash
 
 READ = ["files.list", "files.generateIds"]
 CREATE, COPY, UPLOAD = "files.create.metadata", "files.copy", "files.create.multipart"
@@ -44,25 +44,6 @@ def test_second_run(user, google):
     assert calls(google) == [*READ, "files.list", CREATE, COPY, COPY, COPY, *FINISH, *REMOVE]
     assert sent(google) == 0
     assert my_drive(google) == trash(google) == [(NAME, NEW)]
-
-
-def test_old_folder_is_deleted_for_good_if_so_set(user, google):
-    add_old_folder(google, NEW)
-    user.set(DELETE_PERMANENTLY=True)
-    run(user)
-    assert calls(google)[-2:] == ["files.get", "files.delete"]
-    assert (my_drive(google), trash(google)) == ([(NAME, NEW)], [])
-
-
-def test_folder_of_a_broken_run_is_copied_from_as_well(user, google):
-    add_old_folder(google)
-    left = google.drive.add_folder(WORKING_NAME, mark={"quickstart.py": "2"})
-    google.drive.add_file("new.txt", NEW["new.txt"], parent=left.id)
-    run(user)
-    lists = ["files.list"] * 2  # of what each holds
-    made = [CREATE, COPY, COPY, *SESSION]
-    assert calls(google) == [*READ, *lists, *made, *FINISH, *REMOVE, *REMOVE]
-    assert my_drive(google) == [(NAME, NEW)]
 
 
 # Two blocks of one MD5: Wang, Feng, Lai, Yu, "Collisions for Hash Functions", 2004.
