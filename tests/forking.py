@@ -10,11 +10,11 @@ import gc
 import importlib
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import threading
-import types
 from contextlib import suppress
 from multiprocessing import connection, forkserver, reduction
 from pathlib import Path
@@ -84,14 +84,7 @@ def play(arguments, cwd, env, stdout, stderr):
         sys.path.insert(1, env["PYTHONPATH"])
         sys.modules.pop("sitecustomize", None)  # Debian's Python has one of its own
         importlib.import_module("sitecustomize")
-    main = sys.modules["__main__"] = types.ModuleType("__main__")
-    main.__file__ = path
-    try:
-        exec(compile(Path(path).read_bytes(), path, "exec"), vars(main))
-    except Exception as error:  # noqa: BLE001  # as Python shows it
-        error = error.with_traceback(error.__traceback__.tb_next)  # not this function's line
-        sys.excepthook(type(error), error, error.__traceback__)
-        sys.exit(1)
+    runpy.run_path(path, run_name="__main__")
 
 
 def warm_up():

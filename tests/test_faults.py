@@ -162,17 +162,6 @@ def test_refused_connections_are_waited_out(user, google):
     assert_replaced(google)
 
 
-def test_write_limit_is_kept_to(user, google):
-    """Google allows so many writes a second: all are made in the end, each of them once."""
-    content = {f"{number}.txt": b"%d" % number for number in range(12)}
-    user.files(content)
-    del user.environment["PYTHONPATH"]
-    user.set(FIRST_WAIT=0.02, PARALLEL_UPLOADS=4)
-    google.drive.write_limit = 10
-    assert user.run().status == 0
-    assert my_drive(google) == [(NAME, content)]
-
-
 # ---- Patience ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("fault", ["503", "503-json"])
 def test_token_server_that_is_busy_is_waited_out(user, google, fault):
@@ -333,7 +322,7 @@ def test_full_drive_is_told_before_anything_is_sent_in_vain(user, google, call, 
     """With all that helps."""
     user.set(FILES=files)
     room = sum(len(NEW[name]) for name in files) - 1
-    google.drive.quota_limit = google.drive.usage + room
+    google.drive.quota_limit = google.drive.used_by(google.user) + room
     outcome = user.run()
     assert calls(google) == until(call)
     assert_failed(google, outcome, "Drive is full", "trash", "DELETE_PERMANENTLY", WORKING_NAME)

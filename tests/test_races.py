@@ -540,17 +540,6 @@ def test_dry_run_says_which_folders_go(user, google):
     assert google.drive.everything() == before
 
 
-@removals
-def test_folder_of_somebody_else(user, google, permanently):
-    """In a folder that one shares, others can make folders, which only they can remove."""
-    theirs = add_old_folder(google, owner="somebody.else@example.com")
-    user.set(DELETE_PERMANENTLY=permanently)
-    outcome = user.run()
-    assert_ended(outcome)
-    assert my_drive(google) == in_order([(NAME, OLD), (NAME, NEW)])
-    assert f'not removable, so it stays  "{NAME}" {LINK}{theirs.id}' in outcome.out
-
-
 # What somebody does with the new folder, right before or after it is renamed; how the run ends;
 # the folders that are left in My Drive.
 MEDDLINGS = {

@@ -405,15 +405,6 @@ NOT_WRITTEN = "token.json can't be written: the next run asks again. (Permission
 
 
 @NEEDS_MODES
-def test_folder_that_is_read_only_is_told(user, google):
-    user.path.chmod(0o555)
-    outcome = sign_in(user, as_root=False)
-    user.path.chmod(0o755)
-    assert_uploaded(google, outcome, ASKED, NOT_WRITTEN, SIGNED_IN)
-    assert not list(user.path.glob("*token.json*"))
-
-
-@NEEDS_MODES
 def test_folder_that_is_read_only_keeps_the_sign_in(user, google):
     token = user.sign_in(expires_in=-10)
     user.path.chmod(0o555)

@@ -153,10 +153,10 @@ def test_stream_may_take_longer_than_the_patience(user, google, faults, then):
 @pytest.mark.line(bandwidth=16_000_000)
 def test_stream_may_take_longer_than_the_timeout(user, google):
     """Which is for each piece that is sent."""
-    user.files({"big.bin": bytes(24 * MiB)})
-    user.set(NETWORK_TIMEOUT=1.0)
+    user.files({"big.bin": bytes(16 * MiB)})
+    user.set(NETWORK_TIMEOUT=0.7)
     assert user.run().status == 0
-    assert stream(google) == [START, (SEND, 24 * MiB)]
+    assert stream(google) == [START, (SEND, 16 * MiB)]
 
 
 # ---- What ends the run ---------------------------------------------------------------------------

@@ -99,7 +99,6 @@ def add(sender: Viewer, request: Request, file: File, content: Content | None) -
     """Put a new file into the Drive."""
     if content:
         check_storage(sender, file, content.size)
-    sender.drive.count_write()
     request.call.file_id = sender.drive.put(file, content).id
     return sender.show(file)
 
@@ -147,7 +146,6 @@ def update(sender: Viewer, request: Request) -> Any:
         sender.require(sender.rules(file, "fileOrganizer"))
     else:
         sender.require(sender.holds(file, "writer") and bool(file.parents))
-    sender.drive.count_write()
     now = sender.drive.now() if metadata.keys() - {"trashed"} else file.modified
     sender.drive.change(
         file,
@@ -165,7 +163,6 @@ def delete(sender: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/reference/rest/v3/files/delete"""
     file = sender.find(request.captured["fileId"])
     sender.require(sender.rules(file, "organizer"))
-    sender.drive.count_write()
     sender.drive.delete(file.id, sender.user)
     return Reply(204)
 
@@ -255,7 +252,6 @@ def create_permission(sender: Viewer, request: Request) -> Any:
     file = sender.find(request.captured["fileId"])
     wanted = _wanted_permission(file, request)
     sender.require(sender.may_share(file))
-    sender.drive.count_write()
     held = {permission.key: permission for permission in file.permissions}.get(wanted.key)
     if held is None or rank(held.role) < rank(wanted.role):
         file.direct[wanted.key] = wanted  # the same person has one permission, the higher one

@@ -9,7 +9,6 @@ import math
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -234,12 +233,10 @@ class Drive:
         self.roots: dict[str, str] = {}  # each user's My Drive
         self.pages: dict[str, tuple[object, list[Any]]] = {}  # what page tokens stand for
         self.mails: list[Mail] = []
-        self.writes: deque[float] = deque()
         self.passed = 0.0  # seconds, on top of the machine's time
         # What tests may set:
         self.lag = 0.0  # seconds by which all lists are late, or FOR_GOOD
         self.quota_limit: int | None = None  # bytes
-        self.write_limit: int | None = None  # a second
         self.page_size_cap: int | None = None
         self.refuse_limiting = False  # no folder can be given limited access
         self.root_id = self.root(user)
@@ -348,10 +345,6 @@ class Drive:
             for file in found
         ]
 
-    @property
-    def usage(self) -> int:
-        return self.used_by(self.user)
-
     # -- For operations: reading -------------------------------------------------------------------
 
     def elapsed(self) -> float:
@@ -423,12 +416,3 @@ class Drive:
         """Bytes of the user's files, with those in the trash."""
         with self.lock:
             return sum(file.size or 0 for file in self.files.values() if file.owner == user)
-
-    def count_write(self) -> None:
-        """Refuse a write that is one too many in this second."""
-        now = time.monotonic()
-        while self.writes and self.writes[0] <= now - 1:
-            self.writes.popleft()
-        if self.write_limit is not None and len(self.writes) >= self.write_limit:
-            raise Refusal("403-userRateLimitExceeded")
-        self.writes.append(now)
