@@ -127,26 +127,6 @@ def test_results_of_a_run_that_fails_are_those_until_then(user, google):
     assert outcome.err.splitlines()[-1] == NEXT_RUN
 
 
-INTERRUPTED_CHECK = """
-import signal, sys
-
-
-def look(event, details):
-    if event == "open" and str(details[0]).endswith("new.txt"):
-        signal.raise_signal(signal.SIGINT)
-
-
-sys.addaudithook(look)
-"""
-
-
-def test_ctrl_c_while_files_are_checked(user, google):
-    """Of other moments, there is test_ctrl_c.py."""
-    user.hook(INTERRUPTED_CHECK)
-    assert user.run() == (130, "", "Starting: Interrupted.\nNothing in Drive was changed.\n")
-    assert google.calls() == []
-
-
 # ---- Output that is not taken, or not in full ----------------------------------------------------
 CLOSED = {
     "stdout": (">&-", False),

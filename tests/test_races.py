@@ -20,7 +20,6 @@ from user import (
     WORKING_NAME,
     User,
     add_old_folder,
-    add_shared_folder,
     at,
     my_drive,
     trash,
@@ -115,7 +114,7 @@ KILLS = [
 
 
 def test_the_calls_are_these(user, google):
-    add_shared_folder(google)
+    add_old_folder(google, shared=True)
     user.sign_in(expires_in=-10)
     assert user.run().status == 0
     assert [call.operation for call in google.calls()] == CALLS
@@ -124,7 +123,7 @@ def test_the_calls_are_these(user, google):
 @pytest.mark.parametrize(("number", "call", "moment"), KILLS)
 def test_killed_run_harms_nothing_and_the_next_goes_on(user, google, number, call, moment):
     permanently = call == "files.delete"
-    add_shared_folder(google)
+    add_old_folder(google, shared=True)
     user.sign_in(expires_in=-10)
     user.set(DELETE_PERMANENTLY=permanently)
     guard(google, OLD, NEW)
@@ -179,7 +178,7 @@ def test_what_a_late_list_hides_goes_at_the_next_run(user, google, permanently, 
 def test_list_that_knows_half_of_what_the_run_before_did(user, google, call):
     """It shows the new folder as it was before that call, and the old one."""
     google.drive.lag = 60
-    add_shared_folder(google)
+    add_old_folder(google, shared=True)
     guard(google, OLD, NEW)
     at(google, "before", call, lambda: google.drive.pass_time(61))
     for _ in range(2):
@@ -194,7 +193,7 @@ def test_list_that_knows_half_of_what_the_run_before_did(user, google, call):
 @pytest.mark.parametrize("call", ["files.copy", "files.update.rename", "files.get"])
 def test_killed_run_that_no_list_shows(user, google, call):
     google.drive.lag = FOR_GOOD
-    add_shared_folder(google)
+    add_old_folder(google, shared=True)
     guard(google, OLD, NEW)
     at(google, "before", call, lambda: user.running.kill())
     assert user.run().status == KILLED
@@ -241,7 +240,7 @@ def test_second_run_in_the_middle_of_a_first(
 ):
     ids = count(10**9, step)
     monkeypatch.setattr("fake_google.state.new_id", lambda: str(next(ids)))
-    add_shared_folder(google)
+    add_old_folder(google, shared=True)
     user.sign_in(expires_in=-10)
     user.hook(CLOCK, NOW=NOW)
     user.set(DELETE_PERMANENTLY=permanently)
@@ -288,69 +287,33 @@ def test_second_run_in_the_middle_of_a_first(
     assert_next_run_leaves_one_folder(google, user)
 
 
-# In which order runs go on; what the lower ones say if folders go to the trash, or for good.
-TURNS = {
-    "the highest is first, and the others look after that": (LATER_RUN, LATER_RUN),
-    "the highest is first, and all have looked before": (MOVED, GONE),
-    "the highest is last": ("", ""),
-    "all at the same moment": ("", ""),
-    "lists are late": ("", ""),
+# By how much each clock is ahead, how late lists are, and whether folders are deleted for good.
+THREE = {
+    "one clock": ((0, 0, 0), 0, False),
+    "three clocks, for good": ((0, 100, -100), 0, True),
+    "lists are late, for good": ((0, 0, 0), FOR_GOOD, True),
 }
 
 
-@pytest.mark.parametrize(
-    ("skews", "permanently"),
-    [((0, 0, 0), False), ((0, 100, -100), True)],
-    ids=["one clock", "three clocks, for good"],
-)
-@pytest.mark.parametrize("turns", TURNS)
-def test_three_runs_at_once(google, tmp_path, turns, skews, permanently):
-    """Each has listed the folders before any creates one."""
-    add_shared_folder(google)
+@pytest.mark.parametrize(("skews", "lag", "permanently"), THREE.values(), ids=THREE)
+def test_three_runs_at_once(google, tmp_path, skews, lag, permanently):
+    """None goes on to create, to rename, or to remove folders before all have come so far."""
+    add_old_folder(google, shared=True)
+    google.drive.lag = lag
     users = [
         another_user(tmp_path, google, f"user {n}", NOW + skews[n], DELETE_PERMANENTLY=permanently)
         for n in range(3)
     ]
-    by_token = {user.token["token"]: user for user in users}
     guard(google, OLD, *map(content_of, users))
     meet(google, "after", "files.generateIds")
-    made = {}  # the folders of the users, by their tokens
-
-    def note(moment, call):
-        if (moment, call.operation) == ("after", "files.create.metadata"):
-            made[call.token] = google.drive.file(call.file_id)
-
-    google.watch(note)
-    meet(google, "after", "files.create.metadata")
-    point = "before", "files.update.rename"
-    if turns == "the highest is first, and the others look after that":
-        point = "after", "files.create.multipart"
-    meet(google, *point)
-
-    def wait_for_turn(moment, call):
-        if (moment, call.operation) == point:
-            queue = sorted(made, key=lambda token: order(made[token]))
-            queue = queue if turns == "the highest is last" else queue[::-1]
-            if before := queue[: queue.index(call.token)]:
-                by_token[before[-1]].running.process.wait(30)
-
-    if turns == "all at the same moment":
-        meet(google, "after", "files.update.rename")
-    elif turns == "lists are late":
-        google.drive.lag = FOR_GOOD
-    else:
-        google.watch(wait_for_turn)
-    runs = [user.start() for user in users]
-    outcomes = {user: run.wait() for user, run in zip(users, runs, strict=True)}
-
-    *lower, highest = (by_token[t] for t in sorted(made, key=lambda token: order(made[token])))
-    is_late = turns == "lists are late"
-    there = [(NAME, content_of(user)) for user in users if is_late or user == highest]
-    assert my_drive(google) == in_order(there)
+    meet(google, "before", "files.update.rename")
+    meet(google, "after", "files.update.rename")
+    for run in [user.start() for user in users]:
+        assert_ended(run.wait())
+    made = [google.drive.ever[call.file_id] for call in google.calls("files.create.metadata")]
+    left = made if lag else [max(made, key=order)]
+    assert my_drive(google) == in_order([(NAME, held(google, folder)) for folder in left])
     assert all(folder.shared for folder in google.drive.folders())
-    assert_ended(outcomes[highest])
-    for user in lower:
-        assert_ended(outcomes[user], TURNS[turns][permanently])
     assert_next_run_leaves_one_folder(google, users[0])
 
 
@@ -520,24 +483,6 @@ def fate_of(google, file):
     if file.is_folder:
         assert held(google, file) == {"theirs.txt": b"theirs"}
     return "in the trash" if file.trashed else file.name
-
-
-def test_dry_run_says_which_folders_go(user, google):
-    """Those that are there, by the same rule."""
-    google.drive.add_folder("elsewhere")
-    there = {key: row for key, row in FOLDERS.items() if row[1] is None}
-    made = {key: make(google, "root") for key, (make, *_) in there.items()}
-    user.set(SCOPES=[f"{SCOPE}drive"])
-    user.sign_in(scopes=[f"{SCOPE}drive"])
-    before = google.drive.everything()
-    outcome = user.run("--dry-run")
-    assert (outcome.status, outcome.err) == (0, "")
-    words = {"goes": "to be moved to the trash (for 30 days)", LEFT_ALONE: f"to be {LEFT_ALONE}"}
-    told = {folder_id: said for said, folder_id in re.findall(SAID, outcome.out)}
-    assert {key: told.get(made[key].id) for key in there} == {
-        key: words.get(said) for key, (*_, said) in there.items()
-    }
-    assert google.drive.everything() == before
 
 
 # What somebody does with the new folder, right before or after it is renamed; how the run ends;

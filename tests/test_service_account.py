@@ -1,8 +1,6 @@
 """Service accounts: they act for a user, or in a shared drive, and are told where they can't."""
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from user import NAME, WORKING_NAME, my_drive
 
 DRIVE = "https://www.googleapis.com/auth/drive"
@@ -122,28 +120,4 @@ def test_assertion_that_google_does_not_take_is_told(user, google, account):
         "publish the app as README.md shows. Of a service account, the key, DELEGATED_USER or the "
         "clock is wrong. (400 invalid_grant Bad Request)",
         NOTHING_CHANGED,
-    )
-
-
-# ---- A credentials.json that is none -------------------------------------------------------------
-def pem(key):
-    private = serialization.PrivateFormat.PKCS8
-    encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    return key.private_bytes(encoding, private, no_password).decode()
-
-
-KEYS = {
-    "none": lambda old: None,
-    "of another kind": lambda old: pem(ec.generate_private_key(ec.SECP256R1())),
-}
-
-
-@pytest.mark.parametrize("change", KEYS.values(), ids=KEYS)
-def test_key_of_no_use_is_told_before_anything_is_sent(user, google, change):
-    key = google.service_account()
-    user.write_json("credentials.json", key | {"private_key": change(key["private_key"])})
-    outcome = user.check()
-    assert outcome.status == 2
-    assert outcome.err.startswith(
-        "credentials.json is no desktop client and no service account's key. "
     )

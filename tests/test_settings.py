@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from user import NAME, NEW, REPOSITORY, my_drive
 
 DRIVE = "https://www.googleapis.com/auth/drive"
@@ -150,12 +152,16 @@ EXAMPLE = (REPOSITORY / "credentials.json.example").read_text(encoding="utf-8")
 STILL_THE_EXAMPLE = f"credentials.json is still the example. {GET_CLIENT}"
 KEY = {"type": "service_account", "client_email": "a@example.com", "private_key": "cut"}
 KEY |= {"token_uri": "https://oauth2.googleapis.com/token"}
+# Whole, but of another kind than Google's.
+EC_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.NoEncryption(),
+)
 CREDENTIALS = {
     "empty": ("", NO_CLIENT),
     "no JSON": ("client_id=1", NO_CLIENT),
-    "cut short": (EXAMPLE[:-20], NO_CLIENT),
     "a list": ("[]", NO_CLIENT),
-    "a number": ("5", NO_CLIENT),
     "no text": ("\xff\xfe{\0", NO_CLIENT),
     "for web applications": (EXAMPLE.replace("installed", "web"), NO_CLIENT),
     "an API key": ('{"key": "AIza"}', NO_CLIENT),
@@ -165,6 +171,8 @@ CREDENTIALS = {
     "a secret that is no text": (client(client_secret=5), NO_CLIENT),
     "without the address to sign in at": (client(auth_uri=None), NO_CLIENT),
     "a damaged key": (json.dumps(KEY), NO_CLIENT),
+    "no key": (json.dumps(KEY | {"private_key": None}), NO_CLIENT),
+    "a key of another kind": (json.dumps(KEY | {"private_key": EC_KEY.decode()}), NO_CLIENT),
     "the example, half filled": (client(client_id="YOUR_CLIENT_ID"), STILL_THE_EXAMPLE),
     "the example": (EXAMPLE, STILL_THE_EXAMPLE),
 }

@@ -44,7 +44,6 @@ ADVICE = r"""Write r"C:\new\a.jpg" or "C:/new/a.jpg": else, Python changes \n an
 # As FILES has it, what is shown of it, and whether there is advice.
 PATHS = {
     "no r before the quotes": ("C:\temp\files\a.txt", "C:?emp?iles?.txt", True),
-    "a backslash before a digit": ("C:\\data\2024.txt", "C:\\data?4.txt", True),
     "a NUL": ("C:\\data\0.txt", "C:\\data?.txt", True),
     "a file that is missing": (r"C:\data\gone.txt", r"C:\data\gone.txt", True),
     "forward slashes": ("C:/data/gone.txt", "C:/data/gone.txt", False),

@@ -259,18 +259,18 @@ class Run:
 
 
 # ---- Their Drive ---------------------------------------------------------------------------------
-def add_old_folder(google, content=OLD, generation=1, **options):
-    """A folder that an earlier run made. Options are those of google.drive.add_folder()."""
+def add_old_folder(google, content=OLD, generation=1, shared=False, **options):
+    """A folder that an earlier run made; shared: a friend may look into it.
+
+    Options are those of google.drive.add_folder().
+    """
     mark = {"quickstart.py": str(generation)}
     folder = google.drive.add_folder(NAME, mark=mark, **options)
     for name, data in content.items():
         google.drive.add_file(name, data, parent=folder.id)
+    if shared:
+        google.drive.share(folder.id, email="friend@example.com")
     return folder
-
-
-def add_shared_folder(google):
-    """Likewise, with OLD in it; a friend may look into it."""
-    google.drive.share(add_old_folder(google).id, email="friend@example.com")
 
 
 def my_drive(google, trashed=False):

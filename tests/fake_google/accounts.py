@@ -59,7 +59,6 @@ class Accounts:
         return text
 
     # -- Clients -----------------------------------------------------------------------------------
-
     def add_client(self) -> dict[str, Any]:
         """A desktop client, as the console's download describes it."""
         client_id = f"{secrets.randbelow(10**12):012d}-{secrets.token_hex(16)}"
@@ -82,7 +81,6 @@ class Accounts:
             raise OAuthError("invalid_client", "Unauthorized", 401)
 
     # -- Tokens ------------------------------------------------------------------------------------
-
     def new_access(self, grant: Grant, seconds: float = LIFETIME) -> str:
         token = self.secret("ya29.")
         self.access_tokens[token] = grant, time.time() + seconds
@@ -122,7 +120,6 @@ class Accounts:
         return grant is not None
 
     # -- Ways to a token ---------------------------------------------------------------------------
-
     def new_code(self, grant: Grant, redirect_uri: str, challenge: str) -> str:
         code = self.secret("4/0A")
         self.codes[code] = grant, redirect_uri, challenge

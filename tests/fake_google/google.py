@@ -34,7 +34,6 @@ class FakeGoogle(Service):
             self._raise_crash()
 
     # -- Getting there -----------------------------------------------------------------------------
-
     @property
     def proxy(self) -> str:
         return self.server.address
@@ -57,7 +56,6 @@ class FakeGoogle(Service):
         self.server = Server(self, self.throttle, self.server.server_address[1])
 
     # -- Accounts ----------------------------------------------------------------------------------
-
     def credentials(self, new: bool = False) -> dict[str, Any]:
         """The content of credentials.json. `new`: of another client than before."""
         return self.accounts.add_client() if new else self.client
@@ -86,7 +84,6 @@ class FakeGoogle(Service):
         return self.drive.mails
 
     # -- Faults ------------------------------------------------------------------------------------
-
     def fail(self, operation: str, *faults: str, after: int = 0, repeat: int | None = 1) -> None:
         """Have the operation's next calls fail, after so many that go through.
 
@@ -109,7 +106,6 @@ class FakeGoogle(Service):
         self.watchers.append(callback)
 
     # -- What happened -----------------------------------------------------------------------------
-
     def calls(self, *operations: str) -> list[Call]:
         """The calls of these operations, in the order of their arrival; or all."""
         self._raise_crash()

@@ -107,8 +107,7 @@ def add(sender: Viewer, request: Request, file: File, content: Content | None) -
 def generate_ids(sender: Viewer, request: Request) -> Any:
     """https://developers.google.com/workspace/drive/api/reference/rest/v3/files/generateIds"""
     ids = sender.drive.issue_ids(sender.user, int(request.params.get("count", 10)))
-    value = {"kind": "drive#generatedIds", "space": "drive", "ids": ids}
-    return discovery.project(value, sender.selection)
+    return discovery.project({"ids": ids}, sender.selection)
 
 
 def create_metadata(sender: Viewer, request: Request) -> Any:
@@ -184,7 +183,7 @@ def list_files(sender: Viewer, request: Request) -> Any:
     found, token = page(sender, request, every)
     chosen = sender.selection.get("files", {})
     files = [sender.show(file, chosen) for file in found]
-    value = {"kind": "drive#fileList", "incompleteSearch": False, "files": files}
+    value = {"incompleteSearch": False, "files": files}
     return discovery.project(value | token, sender.selection)  # the entries are cut already
 
 
@@ -243,8 +242,7 @@ def list_permissions(sender: Viewer, request: Request) -> Any:
     sender.require(sender.may_share(file) or sender.holds(file, "writer"))
     found, token = page(sender, request, lambda: file.permissions)
     entries = [viewer.permission(entry) for entry in found]
-    value = {"kind": "drive#permissionList", "permissions": entries}
-    return discovery.project(value | token, sender.selection)
+    return discovery.project({"permissions": entries} | token, sender.selection)
 
 
 def create_permission(sender: Viewer, request: Request) -> Any:
@@ -296,6 +294,4 @@ def _send_mail(sender: Viewer, request: Request, permission: Permission, file: F
 
 def about(sender: Viewer, request: Request) -> Any:
     """Who one is, but nothing about storage."""
-    name = sender.user.partition("@")[0].title()
-    user = {"kind": "drive#user", "displayName": name, "me": True, "emailAddress": sender.user}
-    return discovery.project({"kind": "drive#about", "user": user}, sender.selection)
+    return discovery.project({"user": {"emailAddress": sender.user}}, sender.selection)

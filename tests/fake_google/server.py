@@ -223,7 +223,10 @@ class Connection(BaseHTTPRequestHandler):
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
 
     def acknowledge(self) -> None:
-        """Tell the client at once that its head arrived: it may hold back the body until then."""
+        """Tell the client at once, not 40 ms later, that its head arrived.
+
+        It may hold back the body until then.
+        """
         if hasattr(socket, "TCP_QUICKACK"):
             with suppress(OSError):
                 self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

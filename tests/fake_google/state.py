@@ -208,7 +208,6 @@ class Session:
     content: Content = field(default_factory=Content)  # what has arrived
     finished: str | None = None  # the id of the file that it became
     dead: str | None = None  # the error that every further request gets
-    turn: int = 0  # of the request that sends now: a later one ends an earlier one
     lock: Any = field(default_factory=threading.RLock, repr=False)
 
 
@@ -242,7 +241,6 @@ class Drive:
         self.root_id = self.root(user)
 
     # -- For tests: setting up ---------------------------------------------------------------------
-
     def add_folder(self, name, parent="root", *, owner=None, app=True, mark=None, limited=False):
         """`mark`: its appProperties. `app`: made by the app."""
         folder = self._new(name, FOLDER, parent, owner, app)
@@ -250,19 +248,8 @@ class Drive:
         folder.limited = limited
         return self.put(folder, since=-math.inf)
 
-    def add_file(
-        self,
-        name,
-        content,
-        parent="root",
-        *,
-        owner=None,
-        app=True,
-        mime_type="application/octet-stream",
-        modified=None,
-    ):
-        file = self._new(name, mime_type, parent, owner, app)
-        file.modified = modified or file.created
+    def add_file(self, name, content, parent="root", *, app=True):
+        file = self._new(name, "application/octet-stream", parent, None, app)
         return self.put(file, Content.of(content), since=-math.inf)
 
     def _new(self, name, mime_type, parent, owner, app):
@@ -324,7 +311,6 @@ class Drive:
         return key
 
     # -- For tests: looking ------------------------------------------------------------------------
-
     def file(self, file_id: str) -> File:
         return self.files[self.root_id if file_id == "root" else file_id]
 
@@ -346,7 +332,6 @@ class Drive:
         ]
 
     # -- For operations: reading -------------------------------------------------------------------
-
     def elapsed(self) -> float:
         """Seconds since some moment in the past."""
         return time.monotonic() + self.passed
@@ -380,7 +365,6 @@ class Drive:
         return list(found.values())
 
     # -- For operations: writing -------------------------------------------------------------------
-
     def issue_ids(self, user: str, count: int) -> list[str]:
         ids = [new_id() for _ in range(count)]
         self.issued.update(dict.fromkeys(ids, user))

@@ -1,7 +1,7 @@
 """What the fake itself has to keep: it is strict, its faults are what they are called.
 
 The rules of Drive that it plays are tested in tests/test_drive.py. What most faults do shows in the
-exact lists of calls in tests/test_faults.py and tests/test_streams.py.
+exact lists of calls in test_faults.py and test_streams.py, a slow line in test_output.py.
 """
 
 import base64
@@ -10,7 +10,6 @@ import http.client
 import json
 import socket
 import ssl
-import threading
 import time
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -158,7 +157,6 @@ WRONG_CODES = {
     "address": ({"redirect_uri": "http://127.0.0.1:4322/"}, (400, "invalid_grant")),
     "code": ({"code": "4/x"}, (400, "invalid_grant")),
     "secret": ({"client_secret": "x"}, (401, "invalid_client")),
-    "grant type": ({"grant_type": "password"}, (400, "unsupported_grant_type")),
 }
 
 
@@ -223,21 +221,6 @@ def test_how_the_line_ends_below_tls(google, client, fault, ending):
     connection.close()
 
 
-@pytest.mark.parametrize(
-    ("fault", "key", "value"),
-    [
-        ("no-sha256", "sha256Checksum", None),
-    ],
-)
-def test_fault_of_a_digest(google, client, fault, key, value):
-    file = google.drive.add_file("x", b"data")
-    google.fail("files.get", fault)
-    target = f"{FILES}/{file.id}"
-    assert key not in client("GET", target, fields="id")[2]  # nobody asked: it waits
-    assert client("GET", target, fields="*")[2].get(key) == value
-    assert client("GET", target, fields="*")[2][key] not in (None, value)
-
-
 def test_faults_come_in_order_after_so_many_calls(google, client):
     google.fail("files.list", "500", "429-retry-after", after=1, repeat=2)
     google.fail("files.list", "404")
@@ -278,7 +261,7 @@ def test_readme_explains_every_fault():
     assert [name for name in sorted(names) if f"`{name}`" not in rows] == []
 
 
-# ---- Lists that are late, watchers, speed --------------------------------------------------------
+# ---- Lists that are late, watchers, memory ------------------------------------------------------
 def test_lists_show_how_it_was_so_long_ago(google, client):
     folders = {
         name: google.drive.add_folder(name) for name in ("named", "moved", "trashed", "gone")
@@ -329,25 +312,6 @@ def test_client_that_left_while_a_watcher_held_its_call_gets_nothing_done(google
     while google.log[0].ended is None:
         time.sleep(0.001)
     assert (google.drive.children(), google.log[0].status) == ([], None)
-
-
-def test_line_is_as_slow_as_asked_for():
-    """Seconds for each call; bytes a second for all connections together."""
-    with FakeGoogle(round_trip=0.05, bandwidth=10 * GRAIN) as google:
-        clients = [Client(google, google.token()["token"]) for _ in range(2)]
-        sessions = [client.session(GRAIN) for client in clients]
-        assert all(call.ended - call.started >= 0.05 for call in google.log)
-        began = time.monotonic()
-        jobs = [
-            threading.Thread(target=client.put, args=[session, PIECE, f"0-{GRAIN - 1}/{GRAIN}"])
-            for client, session in zip(clients, sessions, strict=True)
-        ]
-        for job in jobs:
-            job.start()
-        for job in jobs:
-            job.join()
-        assert time.monotonic() - began >= 0.15
-        assert len(google.drive.children()) == 2
 
 
 def test_large_content_is_not_kept(google, client):

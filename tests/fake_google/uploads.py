@@ -103,13 +103,11 @@ def session_request(google: Any, request: Request) -> Reply:
     session, sender = _session(google, request)
     fault = request.call.fault
     with session.lock:
-        session.turn += 1
-        turn = session.turn
         if session.finished:
             return _finished(sender, session)
         start, stop = _content_range(request, session)
     if stop > start:
-        _receive(request, session, turn, start, stop)
+        _receive(request, session, start, stop)
     if fault == "503-keep-part":
         return Refusal("503-backendError").reply()
     with session.lock, google.drive.lock:
@@ -169,7 +167,7 @@ def _content_range(request: Request, session: Session) -> tuple[int, int]:
     return start, stop
 
 
-def _receive(request: Request, session: Session, turn: int, start: int, stop: int) -> None:
+def _receive(request: Request, session: Session, start: int, stop: int) -> None:
     """Keep what is new: bytes that were sent before are passed over."""
     half = (stop - start) // 2
     if request.call.fault in HALF:
@@ -179,9 +177,8 @@ def _receive(request: Request, session: Session, turn: int, start: int, stop: in
     for piece in request.stream.pieces():
         request.call.content_bytes += len(piece)
         with session.lock:
-            if session.turn == turn and not session.dead:  # else another request has taken over
-                arrived = session.content.size
-                session.content.add(piece[max(arrived - start, 0) : max(stop - start, 0)])
+            arrived = session.content.size
+            session.content.add(piece[max(arrived - start, 0) : max(stop - start, 0)])
         start += len(piece)
         if request.call.fault == "cut" and request.stream.taken >= half:
             raise Cut

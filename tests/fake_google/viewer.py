@@ -81,13 +81,11 @@ class Viewer:
         return can_be and self.rules(file, "organizer")
 
     # -- How things look ---------------------------------------------------------------------------
-
     def show(self, file: File, selection: discovery.Selection | None = None) -> dict[str, Any]:
         """A file with no more than what was asked for."""
         chosen = self.selection if selection is None else selection
         _, *above = file.lineage()
         value = {
-            "kind": "drive#file",
             "id": file.id,
             "name": file.name,
             "mimeType": file.mime_type,
@@ -140,7 +138,6 @@ def _selection(request: Request, returns: str) -> discovery.Selection:
 
 def permission(found: Permission) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "kind": "drive#permission",
         "id": found.id,
         "type": found.type,
         "role": found.role,
@@ -150,8 +147,7 @@ def permission(found: Permission) -> dict[str, Any]:
         ],
     }
     if found.type in ("user", "group"):
-        name = (found.email or "").partition("@")[0].title()
-        value |= {"emailAddress": found.email, "displayName": name, "deleted": False}
+        value["emailAddress"] = found.email
     else:
         value["allowFileDiscovery"] = found.allow_discovery
     more = {"domain": found.domain, "view": found.view, "expirationTime": found.expiration}
