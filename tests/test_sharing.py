@@ -3,21 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from user import NAME, NEW, OLD, WORKING_NAME, add_old_folder, at
+from user import NAME, OLD, WORKING_NAME, add_old_folder, at
 
 FRIEND = {"email": "friend@example.com"}
 DRIVE = "https://www.googleapis.com/auth/drive"
 LOST = "not carried over from the old folder  "
 
 
-def sharing(google, parent="root"):
+def sharing(google):
     """What was given to the new folder itself: (type, role, who)."""
-    (new,) = (f for f in google.drive.folders(NAME, parent) if is_new(google, f))
-    return sorted((p.type, p.role, p.email or p.domain or "") for p in new.direct.values())
-
-
-def is_new(google, folder):
-    return {file.name for file in google.drive.children(folder.id)} == set(NEW)
+    (call,) = google.calls("files.create.metadata")
+    given = google.drive.file(call.file_id).direct.values()
+    return sorted((each.type, each.role, each.email or each.domain or "") for each in given)
 
 
 def assert_replaced(outcome):
@@ -82,7 +79,7 @@ def test_only_what_is_its_own_is_given_to_the_new_folder(user, google, around, o
     at(google, "before", "permissions.create", parent.direct.clear)
     user.set(PARENT_FOLDER_ID=parent.id)
     assert_replaced(user.run())
-    assert sharing(google, parent.id) == [("user", role, FRIEND["email"]) for role in roles]
+    assert sharing(google) == [("user", role, FRIEND["email"]) for role in roles]
     assert len(google.calls("permissions.create")) == len(roles)
 
 
@@ -182,7 +179,7 @@ def test_new_folder_is_limited_before_a_file_is_in_it(user, google, place, limit
     (new,) = google.drive.folders(NAME, parent)
     assert new.limited == is_limited
     shared = [] if place == "a shared drive" else [("user", "reader", "friend@example.com")]
-    assert sharing(google, parent) == shared
+    assert sharing(google) == shared
     is_lost = limited and place == "a shared drive"
     assert lost(outcome) == (["whom it was shared with (in a shared drive)"] if is_lost else [])
 
