@@ -100,13 +100,13 @@ WORKING_NAME = f"{FOLDER_NAME} (uploading)"  # of the new folder until it is com
 PARENT_ID = re.sub(r".*(/folders/|[?&]id=)([\w-]+).*", r"\2", str(PARENT_FOLDER_ID))
 FATE = "deleted for good" if DELETE_PERMANENTLY else "moved to the trash (for 30 days)"
 LEFT_ALONE = "left alone (not made by this script)"
-KEPT = f'"{FOLDER_NAME}" was not replaced by this run.'
+NOT_REPLACED = f'"{FOLDER_NAME}" was not replaced by this run.'
 Json = dict[str, Any]  # a JSON object
 
 # How retry() waits out what may pass.
 FIRST_WAIT = 1.0  # seconds before the second try; each further wait is twice as long,
 LONGEST_WAIT = 64.0  # up to this
-PATIENCE = 900.0  # seconds from the first fault: Google may need them to make a very large file
+PATIENCE = 900.0  # seconds of faults: Google may need them to make a very large file
 COPY_PATIENCE = 30.0  # likewise, for a copy: what is not copied is uploaded
 NETWORK_TIMEOUT = 60.0  # seconds without a byte from or to Google
 
@@ -118,13 +118,13 @@ def run(dry_run: bool) -> None:
     report.begin("Signing in")
     drive = Drive(sign_in())
     report.begin("Comparing with Drive")
-    drive.find_parent()
+    drive.check_parent()
     plan = make_plan(drive, files)
     if dry_run:
         return preview(plan)
-    report.begin("Creating the folder", KEPT)
+    report.begin("Creating the folder", NOT_REPLACED)
     create_folder(drive, plan)
-    report.begin("Uploading", f"{KEPT} The next run copies what has reached Drive.")
+    report.begin("Uploading", f"{NOT_REPLACED} The next run copies what has reached Drive.")
     report.files = files
     pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
     for job in as_completed([pool.submit(deliver, drive, plan, file) for file in files]):
@@ -138,8 +138,8 @@ def run(dry_run: bool) -> None:
     report.begin("Sharing")
     going, staying = sort_out(folders, plan.known, plan.new)
     lost = share_alike(drive, newest_complete(going), plan.new)
-    either = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.new.link}'
-    report.begin("Renaming", either)
+    which = f'"{FOLDER_NAME}" is still the old folder, or the complete new one: {plan.new.link}'
+    report.begin("Renaming", which)
     rename(drive, plan)
     report.begin("Removing the old folder", f"The new folder is in place: {plan.new.link}")
     for what in lost:
@@ -199,7 +199,8 @@ def preview(plan: Plan) -> None:
 def create_folder(drive: Drive, plan: Plan) -> None:
     """Create the new folder. Nobody may see into it who could not see into the old one."""
     body = plan.new.item | {"name": WORKING_NAME, "mimeType": FOLDER_TYPE, "parents": [PARENT_ID]}
-    item = drive.create(plan.new.id, lambda: drive.call(drive.files.create(body=body, **ASKED)))
+    request = drive.files.create(body=body, **OPTIONS)
+    item = drive.create_once(plan.new.id, lambda: drive.call(request))
     plan.parents = item.get("parents")
     old = newest_complete(plan.going)
     if old and old.item.get(LIMITED) and PARENT_ID != "root":  # its owner alone sees into that
@@ -212,7 +213,7 @@ def create_folder(drive: Drive, plan: Plan) -> None:
 
 def share_alike(drive: Drive, old: Folder | None, new: Folder) -> list[str]:
     """Give the new folder the sharing of the old one, without emails. Return what is lost of it."""
-    if old and drive.place:  # In a shared drive, its members have access anyway.
+    if old and drive.shared_drive:  # In a shared drive, its members have access anyway.
         return ["whom it was shared with (in a shared drive)"] if old.item.get(LIMITED) else []
     if not old or not old.item.get("shared"):
         return []
@@ -249,7 +250,7 @@ def rename(drive: Drive, plan: Plan) -> None:
     # Drive renames a folder in the trash, too, and one that somebody has moved.
     where = item.get("name"), item.get("trashed"), item.get("parents")
     if where != (FOLDER_NAME, False, plan.parents):
-        report.begin("Renaming", KEPT)
+        report.begin("Renaming", NOT_REPLACED)
         raise fault
 
 
@@ -379,7 +380,7 @@ class LocalFile:
         self.path, self.name = path, path.name
         self.id = self.way = ""  # in Drive, and how it gets there
         self.confirmed = 0  # bytes that Google has got, as it says
-        self.arrived = 0  # likewise, with those that are on their way
+        self.position = 0  # likewise, with what is on its way
         self.sent = 0  # bytes that went out, with those that were sent again
         with opened(path) as content:
             stat = os.stat(content.fileno())
@@ -511,7 +512,7 @@ FOLDER_TYPE = "application/vnd.google-apps.folder"
 LIMITED = "inheritedPermissionsDisabled"  # kept from people who can see the folder around it
 FIELDS = "id,name,mimeType,parents,driveId,trashed,size,md5Checksum,sha256Checksum,shared,"
 FIELDS += f"{LIMITED},appProperties"
-ASKED: Json = {"fields": FIELDS, "supportsAllDrives": True}  # with all that answers a file
+OPTIONS: Json = {"fields": FIELDS, "supportsAllDrives": True}  # of all that answers with a file
 GRANT = "type,role,emailAddress,domain,allowFileDiscovery,expirationTime,view,permissionDetails"
 MARK = "quickstart.py"  # the property of the script's own folders; its value is their generation
 TYPES = mimetypes.MimeTypes()  # Python's own, the same on every machine
@@ -533,13 +534,13 @@ class Folder:
 
 
 class Drive:
-    """Calls Drive. What a call creates has its ID beforehand, so that no try creates it twice."""
+    """Calls Drive. A file has its ID before it is created, so that no try creates it twice."""
 
     def __init__(self, credentials: Any) -> None:
         self.credentials, self.threads = credentials, threading.local()
         service: Any = build("drive", "v3", http=build_http(), static_discovery=True)
         self.files, self.permissions = service.files(), service.permissions()
-        self.place: Json = {}  # where to look, if the parent is in a shared drive
+        self.shared_drive: Json = {}  # what lists need to know, if the parent is in one
 
     def send(self, method: str, address: str, headers: Json, body: Any) -> tuple[Any, Json]:
         """Make one request, without retry(). Return the head of the answer, and its JSON object."""
@@ -556,13 +557,13 @@ class Drive:
     def get(self, file_id: str) -> Json | None:
         """Return what Drive knows of a file, or None if it is not there or out of reach."""
         try:
-            return self.call(self.files.get(fileId=file_id, **ASKED))
+            return self.call(self.files.get(fileId=file_id, **OPTIONS))
         except HttpError as error:
             if "notFound" not in reasons(error):
                 raise
         return None
 
-    def create(self, file_id: str, attempt: Callable[[], Json]) -> Json:
+    def create_once(self, file_id: str, attempt: Callable[[], Json]) -> Json:
         """Return what attempt() creates. 409 says that an earlier try has created it."""
         try:
             return attempt()
@@ -572,9 +573,9 @@ class Drive:
         return self.get(file_id) or {}
 
     def update(self, folder_id: str, body: Json) -> Json:
-        return self.call(self.files.update(fileId=folder_id, body=body, **ASKED))
+        return self.call(self.files.update(fileId=folder_id, body=body, **OPTIONS))
 
-    def find_parent(self) -> None:
+    def check_parent(self) -> None:
         """Look whether PARENT_FOLDER_ID is a folder, and whether it is in a shared drive."""
         if PARENT_ID == "root":  # which the scope drive.file can't ask for
             return
@@ -585,8 +586,8 @@ class Drive:
                 "README.md. It must be the ID or the address of a folder, not its name."
             )
         if drive_id := parent.get("driveId"):
-            self.place = {"corpora": "drive", "driveId": drive_id}
-            self.place["includeItemsFromAllDrives"] = True
+            self.shared_drive = {"corpora": "drive", "driveId": drive_id}
+            self.shared_drive["includeItemsFromAllDrives"] = True
 
     def list_all(self, method: Any, key: str, fields: str, **parameters: Any) -> Iterator[Json]:
         """Yield the items of all pages of a list."""
@@ -600,7 +601,7 @@ class Drive:
 
     def find(self, query: str) -> list[Json]:
         """Return all that a query finds outside the trash: nothing, in a folder that is gone."""
-        options = {"q": f"{query} and trashed = false", "pageSize": 1000} | self.place
+        options = {"q": f"{query} and trashed = false", "pageSize": 1000} | self.shared_drive
         try:
             return list(self.list_all(self.files.list, "files", FIELDS, **options))
         except HttpError as error:
@@ -675,7 +676,8 @@ COPIED, UPLOADED = "copied within Drive (unchanged)", "uploaded"
 # upload_large(): another session if Google ends one. send_rest(): what Google has got of a file,
 # and to go on from there. retry(): what may pass. drive.send(): one request. Two libraries below
 # would send a request again unasked: httplib2 if the connection closes without an answer, and
-# google-auth after a 401. A Body does not let them; anything else that they repeat has an ID.
+# google-auth after a 401. A Body does not let them; anything else may be done twice, as files have
+# their IDs.
 def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     """Have a file in the new folder: copied within Drive, or else uploaded, then verified."""
     body = file.metadata() | {"id": file.id, "parents": [plan.new.id]}
@@ -685,7 +687,7 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     else:
         is_small = file.size <= MULTIPART_LIMIT and file.last_byte != b"\r"
         upload = upload_small if is_small else upload_large
-        item = drive.create(file.id, lambda: upload(drive, file, body))
+        item = drive.create_once(file.id, lambda: upload(drive, file, body))
         file.way, md5 = UPLOADED, file.digest("md5")  # of what is on disk, whatever was sent
     now = LocalFile(file.path)
     if (now.size, now.modified) != (file.size, file.modified):
@@ -693,7 +695,7 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     is_whole = item.get("size") == str(file.size) and item.get("md5Checksum") == md5
     if not is_whole or item.get("parents") != [plan.new.id] or item.get("trashed"):
         raise Problem(f"Drive did not confirm the content of {file.name}. Run again.")
-    file.arrived = file.size
+    file.position = file.size
     return file
 
 
@@ -708,9 +710,9 @@ def find_same(plan: Plan, file: LocalFile) -> Json | None:
 
 def copy(drive: Drive, plan: Plan, source: Json, body: Json) -> Json | None:
     """Have Drive copy a file. Return None if it has to be uploaded."""
-    request = drive.files.copy(fileId=source["id"], body=body, **ASKED)
+    request = drive.files.copy(fileId=source["id"], body=body, **OPTIONS)
     try:
-        return drive.create(body["id"], lambda: drive.call(request, COPY_PATIENCE))
+        return drive.create_once(body["id"], lambda: drive.call(request, COPY_PATIENCE))
     except (HttpError, Problem) as fault:  # such as 404, if the source is gone by now
         # Google limits the copies of a day, and does not tell the limit.
         plan.copies_work &= not RATE_LIMITS & reasons(fault.__cause__)
@@ -721,7 +723,7 @@ def upload_small(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send metadata and content in one request. It would swallow a carriage return at the end."""
     with opened(file.path) as content:
         media = MediaIoBaseUpload(io.BytesIO(content.read()), "application/octet-stream")
-    item = drive.call(drive.files.create(body=body, media_body=media, **ASKED))
+    item = drive.call(drive.files.create(body=body, media_body=media, **OPTIONS))
     file.sent += file.size
     return item
 
@@ -730,9 +732,9 @@ def upload_large(drive: Drive, file: LocalFile, body: Json) -> Json:
     """Send a file in an upload session, or in another one if Google ends it."""
     # Told the size, a full Drive refuses before anything is sent.
     headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(file.size)}
-    start, sessions = ("POST", SESSION_URL, headers, json.dumps(body)), 0
+    request, sessions = ("POST", SESSION_URL, headers, json.dumps(body)), 0
     while True:
-        response, _ = retry(lambda: drive.send(*start))
+        response, _ = retry(lambda: drive.send(*request))
         sessions += 1
         try:
             return send_rest(drive, file, response["location"])
@@ -755,7 +757,7 @@ def send_rest(drive: Drive, file: LocalFile, address: str) -> Json:
             if response.status != 308:
                 return item  # the upload is complete
             last = response.get("range", "bytes=0--1").removeprefix("bytes=0-")  # none: no byte
-            file.confirmed = file.arrived = int(last) + 1
+            file.confirmed = file.position = int(last) + 1
             if file.confirmed == file.size:
                 raise ConnectionResetError("Google has got all, but has not made the file yet")
         is_sure = False
@@ -784,15 +786,15 @@ class Body:
         if self.is_used:
             raise ConnectionResetError("it broke off while sending")
         self.is_used, file = True, self.file
-        file.arrived = file.confirmed
+        file.position = file.confirmed
         with opened(file.path) as content:
             content.seek(file.confirmed)
-            while file.arrived < file.size:
-                piece = content.read(min(PIECE_SIZE, file.size - file.arrived))
+            while file.position < file.size:
+                piece = content.read(min(PIECE_SIZE, file.size - file.position))
                 if not piece:
                     raise Problem(f"{file.path} {CHANGED}")
                 yield piece
-                file.arrived += len(piece)
+                file.position += len(piece)
                 file.sent += len(piece)
 
 
@@ -946,7 +948,7 @@ class Report:
                 self.sending_began = self.sending_began or time.monotonic() - 0.1
                 rate = sent / (time.monotonic() - self.sending_began)
                 total = sum(file.size for file in self.files)
-                arrived = sum(file.arrived for file in self.files)
+                arrived = sum(file.position for file in self.files)
                 left = timedelta(seconds=round((total - arrived) / rate))
                 figures = f"{100 * arrived // total}%  {amount(arrived)} of {amount(total)}"
                 self.show(f"{figures}  {amount(rate)}/s  {left} left")
