@@ -687,8 +687,10 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     else:
         is_small = file.size <= MULTIPART_LIMIT and file.last_byte != b"\r"
         upload = upload_small if is_small else upload_large
+        # Of what is on disk, whatever was sent; computed beside the sending, it costs no time.
+        digest = ThreadPoolExecutor(1).submit(file.digest, "md5")
         item = drive.create_once(file.id, lambda: upload(drive, file, body))
-        file.way, md5 = UPLOADED, file.digest("md5")  # of what is on disk, whatever was sent
+        file.way, md5 = UPLOADED, digest.result()
     now = LocalFile(file.path)
     if (now.size, now.modified) != (file.size, file.modified):
         raise Problem(f"{file.path} {CHANGED}")
