@@ -101,6 +101,7 @@ PARENT_ID = re.sub(r".*(/folders/|[?&]id=)([\w-]+).*", r"\2", str(PARENT_FOLDER_
 FATE = "deleted for good" if DELETE_PERMANENTLY else "moved to the trash (for 30 days)"
 LEFT_ALONE = "left alone (not made by this script)"
 NOT_REPLACED = f'"{FOLDER_NAME}" was not replaced by this run.'
+RESUMABLE = f"{NOT_REPLACED} The next run copies what has reached Drive."
 Json = dict[str, Any]  # a JSON object
 
 # How retry() waits out what may pass.
@@ -124,7 +125,7 @@ def run(dry_run: bool) -> None:
         return preview(plan)
     report.begin("Creating the folder", NOT_REPLACED)
     create_folder(drive, plan)
-    report.begin("Uploading", f"{NOT_REPLACED} The next run copies what has reached Drive.")
+    report.begin("Uploading", RESUMABLE)
     report.files = files
     pool = ThreadPoolExecutor(PARALLEL_UPLOADS)
     for job in as_completed([pool.submit(deliver, drive, plan, file) for file in files]):
@@ -143,7 +144,7 @@ def run(dry_run: bool) -> None:
     rename(drive, plan)
     report.begin("Removing the old folder", f"The new folder is in place: {plan.new.link}")
     for what in lost:
-        report.say(f"not carried over from the old folder  {what}", "stdout")
+        report.say(f"not carried over from the old folder  {what}")
     for folder in going:
         remove(drive, folder, plan.parents)
     say_end(plan, staying)
@@ -250,7 +251,7 @@ def rename(drive: Drive, plan: Plan) -> None:
     # Drive renames a folder in the trash, too, and one that somebody has moved.
     where = item.get("name"), item.get("trashed"), item.get("parents")
     if where != (FOLDER_NAME, False, plan.parents):
-        report.begin("Renaming", NOT_REPLACED)
+        report.begin("Renaming", RESUMABLE)
         raise fault
 
 
@@ -280,7 +281,8 @@ def remove(drive: Drive, folder: Folder, parents: list[str] | None) -> None:
             drive.update(folder.id, {"trashed": True})
         report.say(f"{FATE}  {folder}", "stdout")
     except HttpError as error:
-        report.say(f"not removable, so it stays  {folder}  ({quote(error)})", "stdout")
+        if "notFound" not in reasons(error):  # else, another run has just removed it
+            report.say(f"not removable, so it stays  {folder}  ({quote(error)})")
 
 
 def newest_complete(folders: list[Folder]) -> Folder | None:
@@ -290,7 +292,8 @@ def newest_complete(folders: list[Folder]) -> Folder | None:
 
 def say_end(plan: Plan, staying: list[Folder]) -> None:
     for folder in staying:
-        report.say(f"{LEFT_ALONE}  {folder}", "stdout")
+        cure = ": rename it, or the next run replaces it" if folder.name == FOLDER_NAME else ""
+        report.say(f"{LEFT_ALONE}{cure}  {folder}", "stdout")
     ways = Counter(file.way for file in plan.files).items()
     counts = ", ".join(f"{count} {way}" for way, count in ways)
     sent = amount(sum(file.sent for file in plan.files))
@@ -346,7 +349,7 @@ def check_files() -> Iterator[str]:
                 if re.search(rf"{CONTROL}|\\", entry):
                     yield PATH_ADVICE
             elif names[path.name] > 1:
-                yield f"FILES: {shown} has the same name as another of the files. Rename one."
+                yield f"FILES: {shown} has the same name as another of the files. Keep one."
             else:
                 LocalFile(path)
         except Problem as problem:
@@ -369,7 +372,9 @@ def check_client() -> Iterator[str]:
         latest = max(downloads, key=os.path.getmtime, default=None)
         cure = f"Rename {latest.name} to credentials.json." if latest else GET_CLIENT
         yield f"credentials.json is missing. {cure}"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except OSError as error:
+        yield f"credentials.json can't be read. ({error.strerror})"
+    except (ValueError, LookupError, TypeError, AttributeError):
         yield f"credentials.json is no desktop client and no service account's key. {GET_CLIENT}"
 
 
@@ -463,7 +468,7 @@ def save_token(credentials: Any) -> None:
             file.write(credentials.to_json())
         os.replace(new, TOKEN_FILE)
     except OSError as error:
-        report.say(f"token.json can't be written: the next run asks again. ({error.strerror})")
+        report.say(f"token.json can't be written: a later run may ask again. ({error.strerror})")
         new.unlink(missing_ok=True)
 
 
@@ -503,7 +508,7 @@ def ask_consent(client: Json) -> Any:
         text = EXPLANATIONS.get(error.error, "Google did not sign you in. Run again.")
         raise Problem(f"{text} ({f'{error.error} {error.description}'.strip()})")
     save_token(flow.credentials)
-    report.say("Signed in. Later runs don't ask, if you run this at least every 6 months.")
+    report.say("Signed in. After 6 months without a run, Google asks again.")
     return flow.credentials
 
 
@@ -694,8 +699,9 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     now = LocalFile(file.path)
     if (now.size, now.modified) != (file.size, file.modified):
         raise Problem(f"{file.path} {CHANGED}")
-    is_whole = item.get("size") == str(file.size) and item.get("md5Checksum") == md5
-    if not is_whole or item.get("parents") != [plan.new.id] or item.get("trashed"):
+    if item.get("parents") != [plan.new.id] or item["trashed"]:
+        raise Problem(f"{file.name} was moved or removed in Drive. Run again.")
+    if item.get("size") != str(file.size) or item.get("md5Checksum") != md5:
         raise Problem(f"Drive did not confirm the content of {file.name}. Run again.")
     file.position = file.size
     return file
@@ -823,15 +829,16 @@ EXPLANATIONS = dict.fromkeys(
     "insufficientParentPermissions": "This sign-in may not write to PARENT_FOLDER_ID. See SCOPES.",
     "insufficientPermissions": "This sign-in does not cover SCOPES. Delete token.json; run again.",
     "notFound": "This is not in Drive, or out of reach. Run again, or see SCOPES in README.md.",
-    "storageQuotaExceeded": "Google Drive is full. Empty its trash, set DELETE_PERMANENTLY, or "
-    f'delete "{WORKING_NAME}". A service account has no storage: see README.md.',
+    "storageQuotaExceeded": "Google Drive is full: it has to hold the old folder and the new one. "
+    f'Delete "{WORKING_NAME}", empty the trash, set DELETE_PERMANENTLY, or free storage. '
+    "A service account has none: see README.md.",
     "access_denied": "You canceled: run again. Or publish the app, as README.md shows.",
     "admin_policy_enforced": "Your Workspace administrator does not allow this app. Ask them.",
     "deleted_client": "The OAuth client was deleted (after 6 months without use?). Make a new one.",
     "invalid_client": "Google does not know the OAuth client of credentials.json. Make a new one.",
-    "invalid_grant": "Google does not accept the sign-in any more. If this comes every 7 days, "
-    "publish the app as README.md shows. Of a service account, the key, DELEGATED_USER or the "
-    "clock is wrong.",
+    "invalid_grant": "Google does not accept the sign-in any more: sign in again. If this comes "
+    "every 7 days, publish the app as README.md shows. Of a service account, the key, "
+    "DELEGATED_USER or the clock is wrong.",
     "mismatching_state": "Something else than Google called the sign-in page. Run again.",
     "unauthorized_client": "The service account may not act for DELEGATED_USER. See README.md.",
     "CERTIFICATE_VERIFY_FAILED": "This may not be Google. See this error in README.md.",

@@ -390,20 +390,22 @@ def delete(drive, file):
     drive.delete(file.id)
 
 
+GONE = "{} was moved or removed in Drive. Run again."
+CHANGED = "Drive did not confirm the content of {}. Run again."
 COPY, UPLOAD, GET = "files.copy", "files.create.multipart", "files.get"
 TOUCHED = {
-    "copy, moved": (["same.txt"], COPY, move, [COPY, GET]),
-    "copy, changed": (["same.txt"], COPY, change, [COPY, GET]),
-    "copy, deleted": (["same.txt"], COPY, delete, [COPY, GET, UPLOAD, GET]),
-    "upload, moved": (["same.txt", "new.txt"], UPLOAD, move, [UPLOAD, GET]),
-    "upload, changed": (["same.txt", "new.txt"], UPLOAD, change, [UPLOAD, GET]),
-    "upload, deleted": (["same.txt", "new.txt"], UPLOAD, delete, [UPLOAD, GET]),
+    "copy, moved": (["same.txt"], COPY, move, [COPY, GET], GONE),
+    "copy, changed": (["same.txt"], COPY, change, [COPY, GET], CHANGED),
+    "copy, deleted": (["same.txt"], COPY, delete, [COPY, GET, UPLOAD, GET], GONE),
+    "upload, moved": (["same.txt", "new.txt"], UPLOAD, move, [UPLOAD, GET], GONE),
+    "upload, changed": (["same.txt", "new.txt"], UPLOAD, change, [UPLOAD, GET], CHANGED),
+    "upload, deleted": (["same.txt", "new.txt"], UPLOAD, delete, [UPLOAD, GET], GONE),
 }
 
 
-@pytest.mark.parametrize(("files", "call", "action", "more"), TOUCHED.values(), ids=TOUCHED)
+@pytest.mark.parametrize(("files", "call", "action", "more", "says"), TOUCHED.values(), ids=TOUCHED)
 def test_file_that_somebody_touches_while_its_answer_is_lost_ends_the_run(
-    user, google, files, call, action, more
+    user, google, files, call, action, more, says
 ):
     """It is in Drive, but not as it was sent. An id that is deleted is not free again."""
     user.set(FILES=files)
@@ -415,4 +417,4 @@ def test_file_that_somebody_touches_while_its_answer_is_lost_ends_the_run(
     at(google, "after", call, touch)
     outcome = user.run()
     assert calls(google) == until(call) + more
-    assert_failed(google, outcome, f"Drive did not confirm the content of {files[-1]}. Run again.")
+    assert_failed(google, outcome, says.format(files[-1]))

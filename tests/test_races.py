@@ -210,9 +210,12 @@ def test_killed_run_that_no_list_shows(user, google, call):
 ENDS = {
     CALLS.index("files.generateIds"): (LATER_RUN, LATER_RUN),
     CREATE: (LATER_RUN, LATER_RUN),
-    CALLS.index("files.copy"): ("Uploading: Drive did not confirm the content of same.txt.", GONE),
+    CALLS.index("files.copy"): (
+        "Uploading: same.txt was moved or removed in Drive. Run again.",
+        GONE,
+    ),
     CALLS.index("upload.content"): (
-        "Uploading: Drive did not confirm the content of big.bin.",
+        "Uploading: big.bin was moved or removed in Drive. Run again.",
         GONE,
     ),
     LIST: (LATER_RUN, LATER_RUN),
@@ -364,6 +367,7 @@ def in_another_folder(google, parent):
 # How a folder is made; what somebody does with it in mid-run, if anything; "goes", or how it stays;
 # what is said of it.
 LEFT_ALONE = "left alone (not made by this script)"
+FOR_NOW = f"{LEFT_ALONE}: rename it, or the next run replaces it"
 NOT_THERE = "left alone (renamed, moved or removed by somebody)"
 MEANWHILE = "made meanwhile"
 SAID = rf'(.*?)  ".*" {LINK}([\w-]+)'
@@ -386,7 +390,7 @@ FOLDERS = {
     "unfinished, renamed": (by_script(WORKING_NAME, 13), rename("kept"), "kept", NOT_THERE),
     "unfinished, moved": (by_script(WORKING_NAME, 14), move, WORKING_NAME, NOT_THERE),
     "by hand": (by_hand(NAME), None, "goes", "goes"),
-    "by hand, made meanwhile": (by_hand(NAME), MEANWHILE, NAME, LEFT_ALONE),
+    "by hand, made meanwhile": (by_hand(NAME), MEANWHILE, NAME, FOR_NOW),
     "by hand, renamed": (by_hand(NAME), rename("kept"), "kept", NOT_THERE),
     "by hand, renamed to the working name": (
         by_hand(NAME),
@@ -396,7 +400,7 @@ FOLDERS = {
     ),
     "by hand, moved": (by_hand(NAME), move, NAME, NOT_THERE),
     "by hand, of the working name": (by_hand(WORKING_NAME), None, WORKING_NAME, LEFT_ALONE),
-    "by hand, renamed to the final name": (by_hand(WORKING_NAME), rename(NAME), NAME, LEFT_ALONE),
+    "by hand, renamed to the final name": (by_hand(WORKING_NAME), rename(NAME), NAME, FOR_NOW),
     "by a script without marks": (by_hand(NAME, app=True), None, "goes", "goes"),
     "other case": (by_script(NAME.upper(), 15), None, NAME.upper(), None),
     "longer name": (by_script(f"{NAME} 2", 15), None, f"{NAME} 2", None),
@@ -469,6 +473,8 @@ def test_which_folders_go(user, google, moment, lag, place, scope, permanently):
             words = None
         elif is_listed and (fate == "kept" or deed in (move, remove, delete)):
             words = None  # Lists don't show it any more.
+        elif words == FOR_NOW and not is_listed:
+            words = LEFT_ALONE  # Lists show its name of before.
         fates[key], said[key] = fate, words
     assert {key: fate_of(google, folder) for key, folder in made.items()} == fates
     told = {folder_id: words for words, folder_id in re.findall(SAID, outcome.out)}

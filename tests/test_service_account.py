@@ -102,9 +102,10 @@ def test_account_without_storage_is_told(user, google, account):
     user.set(PARENT_FOLDER_ID=folder.id, SCOPES=[DRIVE])
     assert_failed(
         user.run(),
-        "Uploading: Google Drive is full. Empty its trash, set DELETE_PERMANENTLY, or delete "
-        f'"{WORKING_NAME}". A service account has no storage: see README.md. (403 '
-        "storageQuotaExceeded Service Accounts do not have storage quota. Leverage shared drives "
+        "Uploading: Google Drive is full: it has to hold the old folder and the new one. Delete "
+        f'"{WORKING_NAME}", empty the trash, set DELETE_PERMANENTLY, or free storage. A service '
+        "account has none: see README.md. (403 storageQuotaExceeded Service Accounts do not have "
+        "storage quota. Leverage shared drives "
         "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), or use "
         "OAuth delegation instead.)",
         f"{NOT_REPLACED} The next run copies what has reached Drive.",
@@ -116,8 +117,8 @@ def test_assertion_that_google_does_not_take_is_told(user, google, account):
     del google.accounts.service_accounts[account]
     assert_failed(
         user.run(),
-        "Signing in: Google does not accept the sign-in any more. If this comes every 7 days, "
-        "publish the app as README.md shows. Of a service account, the key, DELEGATED_USER or the "
-        "clock is wrong. (400 invalid_grant Bad Request)",
+        "Signing in: Google does not accept the sign-in any more: sign in again. If this comes "
+        "every 7 days, publish the app as README.md shows. Of a service account, the key, "
+        "DELEGATED_USER or the clock is wrong. (400 invalid_grant Bad Request)",
         NOTHING_CHANGED,
     )

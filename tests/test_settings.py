@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from user import NAME, NEW, REPOSITORY, my_drive
+from user import NAME, NEW, REPOSITORY, WINDOWS, my_drive
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 GET_CLIENT = """Make an OAuth client of type "Desktop app" at
@@ -91,7 +91,7 @@ def test_all_that_is_wrong_is_said_together(user):
 
 # ---- The files -----------------------------------------------------------------------------------
 NO_FILE = "FILES: There is no file at {}."
-TWINS = "FILES: {} has the same name as another of the files. Rename one."
+TWINS = "FILES: {} has the same name as another of the files. Keep one."
 
 
 def write_twins(user):
@@ -128,8 +128,9 @@ def test_files_that_nobody_may_read(user):
     user.set(FILES=["secret.txt"])
     for name in ("secret.txt", "credentials.json"):
         user.write(name, b"{}").chmod(0)
-    says = f"FILES: {user.path / 'secret.txt'} can't be read. (Permission denied)"
-    assert_refused(user.run(as_root=False), says, NO_CLIENT)
+    denied = "can't be read. (Permission denied)"
+    says = f"FILES: {user.path / 'secret.txt'} {denied}", f"credentials.json {denied}"
+    assert_refused(user.run(as_root=False), *says)
 
 
 def test_paths_begin_at_the_script_or_at_the_root(user, google, tmp_path):
@@ -187,7 +188,8 @@ def test_credentials_that_are_none(user, text, says):
 def test_folder_in_the_place_of_the_credentials(user):
     (user.path / "credentials.json").unlink()
     (user.path / "credentials.json").mkdir()
-    assert_refused(user.check(), NO_CLIENT)
+    why = "Permission denied" if WINDOWS else "Is a directory"
+    assert_refused(user.check(), f"credentials.json can't be read. ({why})")
 
 
 # Explorer hides what a name ends in, and so its user doubles it. The newest comes first.

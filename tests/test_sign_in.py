@@ -26,14 +26,15 @@ REQUEST = rf"""To sign in to Google, open this link, unless a browser opens by i
 ssh -L (\d+):127\.0\.0\.1:\2 USER@THIS-MACHINE
 Waiting up to \S+ minutes for you to sign in\.
 """
-SIGNED_IN = "Signed in. Later runs don't ask, if you run this at least every 6 months."
+SIGNED_IN = "Signed in. After 6 months without a run, Google asks again."
 ARRIVED = "Google's answer has arrived. Go back to the terminal."
 NOTHING_CHANGED = "Nothing in Drive was changed."
 # Why the script asks, and why it ends.
 OF_NO_USE = "token.json is damaged, or for other SCOPES or another credentials.json."
 OVER = (
-    "Google does not accept the sign-in any more. If this comes every 7 days, publish the app as "
-    "README.md shows. Of a service account, the key, DELEGATED_USER or the clock is wrong. "
+    "Google does not accept the sign-in any more: sign in again. If this comes every 7 days, "
+    "publish the app as README.md shows. Of a service account, the key, DELEGATED_USER or the "
+    "clock is wrong. "
 )
 REVOKED = OVER + "(400 invalid_grant Bad Request)"
 CANCELED = "You canceled: run again. Or publish the app, as README.md shows."
@@ -400,7 +401,7 @@ def test_no_browser_is_there(user, google, command):
 
 
 # ---- token.json that can't be written ------------------------------------------------------------
-NOT_WRITTEN = "token.json can't be written: the next run asks again. (Permission denied)"
+NOT_WRITTEN = "token.json can't be written: a later run may ask again. (Permission denied)"
 
 
 @NEEDS_MODES
@@ -418,7 +419,7 @@ def test_folder_in_the_place_of_the_token_is_told(user, google):
     outcome = sign_in(user)
     *before, why, last = said(outcome)
     assert (outcome.status, before, last) == (0, [OF_NO_USE, ASKED], SIGNED_IN)
-    assert why.startswith("token.json can't be written: the next run asks again. (")
+    assert why.startswith("token.json can't be written: a later run may ask again. (")
     assert [path.name for path in user.path.glob("*token.json*")] == ["token.json"]
 
 
