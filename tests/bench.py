@@ -1,4 +1,4 @@
-"""How long a run takes, beside rclone and the line itself: `python tests/bench.py --help`.
+"""How long a run takes, beside rclone and the usual few lines: `python tests/bench.py --help`.
 
 Each program talks to the fake, which has the round trip and the bandwidth of the case. It runs
 twice: first into an empty Drive, then again with nothing new. The figures are medians, the bars
@@ -22,6 +22,25 @@ from rclone_remote import rclone_environment
 from user import NAME, REPOSITORY, User
 
 MIB = 1024 * 1024
+# What Google's own examples add up to: delete the old folder, then one file after the other.
+NAIVE = f"""
+import os, sys
+from google.oauth2.credentials import Credentials
+from googleapiclient.discovery import build
+from googleapiclient.http import MediaFileUpload
+
+account = Credentials.from_authorized_user_file("token.json")
+files = build("drive", "v3", credentials=account).files()
+query = "name = '{NAME}' and trashed = false"
+for folder in files.list(q=query, fields="files(id)").execute()["files"]:
+    files.delete(fileId=folder["id"]).execute()
+body = dict(name="{NAME}", mimeType="application/vnd.google-apps.folder")
+parent = files.create(body=body, fields="id").execute()["id"]
+for path in sys.argv[1:]:
+    body = dict(name=os.path.basename(path), parents=[parent])
+    media = MediaFileUpload(path, resumable=True)
+    files.create(body=body, media_body=media, fields="id").execute()
+"""
 
 
 class Case(NamedTuple):
@@ -47,6 +66,9 @@ def command(program, folder, paths):
         rclone = Path(sysconfig.get_path("scripts"), "rclone")
         return [rclone, "sync", "--transfers=4", paths[0].parent, f"fake:{NAME}"]
     script = folder / "script.py"
+    if program == "naive":
+        script.write_text(NAIVE)
+        return [sys.executable, script, *paths]
     text = re.sub(r"(?m)^FILES = .*", f"FILES = {[*map(str, paths)]}", Path(program).read_text())
     script.write_text(re.sub(r"(?m)^PARALLEL_UPLOADS = .*", "PARALLEL_UPLOADS = 4", text))
     return [sys.executable, script]
@@ -119,8 +141,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, action="append", help="once or more; else all")
     parser.add_argument("--rounds", type=int, default=3, help="how often, 3 unless told otherwise")
-    usual = [str(REPOSITORY / "quickstart.py"), "rclone"]
-    known = "versions of quickstart.py, rclone; without any, each of these once"
+    usual = [str(REPOSITORY / "quickstart.py"), "rclone", "naive"]
+    known = "versions of quickstart.py, rclone, naive; without any, each of these once"
     parser.add_argument("programs", nargs="*", default=usual, help=known)
     options = parser.parse_args()
     base = measure(Case(1, 1000), options.programs, options.rounds)
