@@ -250,10 +250,14 @@ def create_permission(sender: Viewer, request: Request) -> Any:
     file = sender.find(request.captured["fileId"])
     wanted = _wanted_permission(file, request)
     sender.require(sender.may_share(file))
+    is_person = wanted.type in ("user", "group")
+    if not is_person and "sendNotificationEmail" in request.params:
+        raise Refusal("400-invalid", "Not for domains or anyone.", "sendNotificationEmail")
     held = {permission.key: permission for permission in file.permissions}.get(wanted.key)
     if held is None or rank(held.role) < rank(wanted.role):
         file.direct[wanted.key] = wanted  # the same person has one permission, the higher one
-    _send_mail(sender, request, wanted, file)
+    if request.flag("sendNotificationEmail", default=is_person):
+        sender.drive.mails.append(Mail(file.id, wanted.email or ""))
     shown = {permission.key: permission for permission in file.permissions}[wanted.key]
     return discovery.project(viewer.permission(shown), sender.selection)
 
@@ -281,15 +285,6 @@ def _wanted_permission(file: File, request: Request) -> Permission:
     ends = body.get("expirationTime") and _time("expirationTime", body["expirationTime"])
     key, is_found = permission_id(kind, email or domain), bool(body.get("allowFileDiscovery"))
     return Permission(key, kind, role, email, domain, ends, is_found)
-
-
-def _send_mail(sender: Viewer, request: Request, permission: Permission, file: File) -> None:
-    is_person = permission.type in ("user", "group")
-    wanted = request.flag("sendNotificationEmail", default=is_person)
-    if wanted and not is_person:
-        raise Refusal("400-invalid", "No mails to domains or anyone.", "sendNotificationEmail")
-    if wanted:
-        sender.drive.mails.append(Mail(file.id, permission.email or ""))
 
 
 def about(sender: Viewer, request: Request) -> Any:
