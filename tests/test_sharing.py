@@ -105,7 +105,11 @@ OLD_ONES = [
 ]
 
 
-@pytest.mark.parametrize(("there", "meanwhile", "public", "is_public"), OLD_ONES)
+@pytest.mark.parametrize(
+    ("there", "meanwhile", "public", "is_public"),
+    OLD_ONES,
+    ids=[f"{there}, then {later}, {public} is public" for there, later, public, _ in OLD_ONES],
+)
 def test_sharing_of_the_old_folder_counts_alone(user, google, there, meanwhile, public, is_public):
     """Of a folder that goes with it, or that merely has its name, nothing spreads."""
 
