@@ -699,7 +699,7 @@ def deliver(drive: Drive, plan: Plan, file: LocalFile) -> LocalFile:
     now = LocalFile(file.path)
     if (now.size, now.modified) != (file.size, file.modified):
         raise Problem(f"{file.path} {CHANGED}")
-    if item.get("parents") != [plan.new.id] or item["trashed"]:
+    if item.get("parents") != [plan.new.id] or item.get("trashed"):
         raise Problem(f"{file.name} was moved or removed in Drive. Run again.")
     if item.get("size") != str(file.size) or item.get("md5Checksum") != md5:
         raise Problem(f"Drive did not confirm the content of {file.name}. Run again.")
