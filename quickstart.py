@@ -728,7 +728,7 @@ def copy(drive: Drive, plan: Plan, source: Json, body: Json) -> Json | None:
 
 
 def upload_small(drive: Drive, file: LocalFile, body: Json) -> Json:
-    """Send metadata and content in one request. It would swallow a carriage return at the end."""
+    """Send metadata and content in one request, which swallows a carriage return at the end."""
     with opened(file.path) as content:
         media = MediaIoBaseUpload(io.BytesIO(content.read()), "application/octet-stream")
     item = drive.call(drive.files.create(body=body, media_body=media, **OPTIONS))
