@@ -55,6 +55,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 import webbrowser
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -65,6 +66,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+warnings.simplefilter("ignore", FutureWarning)  # Google's packages remark on Python's age
 try:
     from datetime import UTC, datetime  # UTC needs Python 3.11
     from hashlib import file_digest  # and so does this

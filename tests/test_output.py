@@ -187,6 +187,14 @@ def test_letters_that_a_console_lacks_stop_no_run(user, encoding, shown):
     assert not set(b"\r\x1b") & set(out.replace(os.linesep.encode(), b""))
 
 
+def test_remarks_of_packages_on_an_old_python_are_not_shown(user):
+    """cron would mail them, run by run. Here, Python is old because of the clock."""
+    user.hook("import time; time.time = lambda: 2e9")
+    run = user.start(stdout=subprocess.PIPE)
+    run.process.stdout.read()
+    assert run.wait() == (0, "", "")
+
+
 @pytest.mark.needs("file names in any letters and cases")
 def test_control_characters_in_a_name_are_not_obeyed(user):
     user.files({"a\x1b[2Jb\rc\x9bd\x7fe\n.txt": b"a"})
