@@ -428,16 +428,24 @@ def revoke(google, token):
     at(google, "before", "upload.content", lambda: google.revoke(token, access=True))
 
 
-def refuse_each_token(google, token):
-    google.fail("upload.content", "401")
-    google.fail("upload.status", "401", repeat=3)
+def refuse_each_token(google, token, fault="401"):
+    google.fail("upload.content", fault)
+    google.fail("upload.status", fault, repeat=3)
 
 
-REFUSED = (
-    "Google does not accept the sign-in any more. Run again, and sign in. (401 authError Request "
-    "had invalid authentication credentials. Expected OAuth 2 access token.)"
+def refuse_in_other_words(google, token):
+    refuse_each_token(google, token, "401-required")
+
+
+REFUSED = "Google does not accept the sign-in any more. Run again, and sign in. (401 authError "
+BY_REASON = REFUSED + (
+    "Request had invalid authentication credentials. Expected OAuth 2 access token.)"
 )
-ENDS = {"revoked": (revoke, REVOKED), "refused after a refresh": (refuse_each_token, REFUSED)}
+ENDS = {
+    "revoked": (revoke, REVOKED),
+    "refused after a refresh": (refuse_each_token, BY_REASON),
+    "refused for another reason": (refuse_in_other_words, f"{REFUSED}required Login Required.)"),
+}
 
 
 @pytest.mark.parametrize(("end", "why"), ENDS.values(), ids=ENDS)

@@ -22,6 +22,7 @@ ERRORS = {
     "400-required": "Required",
     "400-parseError": "Parse Error",
     "401-authError": NO_TOKEN,
+    "401-required": "Login Required.",
     "403-accessNotConfigured": DISABLED,
     "403-insufficientPermissions": "Request had insufficient authentication scopes.",
     "403-insufficientFilePermissions": "You do not have sufficient permissions for this file.",
