@@ -100,6 +100,7 @@ OLD_ONES = [
     (["run 2", "run 1"], [], "run 2", True),
     (["run 1", "unfinished"], [], "unfinished", False),
     (["run 1"], ["by hand"], "by hand", False),
+    ([], ["by hand"], "by hand", False),
     (["run 1"], ["run 2"], "run 1", False),
     (["run 1"], ["run 2"], "run 2", True),
 ]

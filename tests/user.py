@@ -294,7 +294,7 @@ def at(google, moment, call, action):
     todo = [action]
 
     def watcher(when, made):
-        if todo and (when, call == made.operation) == (moment, True):
+        if todo and (when, made.operation) == (moment, call):
             todo.pop()()
 
     google.watch(watcher)
