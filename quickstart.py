@@ -904,7 +904,8 @@ def retry(
 
 def explain(error: Exception) -> str:
     """Say what happened and what to do, with the words of Google or Python at the end."""
-    known = [text for reason, text in EXPLANATIONS.items() if reason in reasons(error)]
+    found = reasons(error)
+    known = [text for reason, text in EXPLANATIONS.items() if reason in found]
     return f"{[*known, 'Google refused this.'][0]} ({quote(error)})"
 
 

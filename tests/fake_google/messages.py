@@ -1,7 +1,6 @@
 """What passes between sockets and operations: a request in, a reply out, a log entry of both."""
 
 import json
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,6 @@ class Call:
     status: int | None = None  # None: no answer was sent
     sent: int = 0  # bytes of the request's body that arrived
     content_bytes: int = 0  # those that are a file's content
-    started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     token: str | None = None
     file_id: str | None = None
